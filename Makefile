@@ -1,0 +1,44 @@
+# `make demo` and `make test` set up all they need in .venv on a machine with Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Type checkers resolve the package by its import name, whatever the checkout folder is called.
+SOURCE := $(VENV)/source
+
+.PHONY: demo test lint types unit test-slow bench format clean
+
+demo: $(STAMP)
+	@$(BIN)/python tests/demo.py
+
+test: lint types unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	MYPYPATH=$(SOURCE) $(BIN)/mypy -m cvport -p cvport.models -p cvport.runtimes -p cvport.exporters
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+bench: $(STAMP)
+	$(BIN)/pip install --quiet --no-deps rtmlib==0.0.15
+	$(BIN)/python tests/bench/run.py
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	mkdir -p $(SOURCE) && ln -sfn "$(CURDIR)" $(SOURCE)/cvport
+	touch $(STAMP)

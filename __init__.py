@@ -1,0 +1,86 @@
+"""cvport: from a PyTorch checkpoint to an ONNX file proved equal to it, and the same run on every backend.
+
+>>> import cvport
+>>> artifact = cvport.export("yolox", weights="yolox_nano.pth")  # doctest: +SKIP
+>>> predictor = cvport.load(artifact.onnx, backend="onnx")  # doctest: +SKIP
+>>> detections = predictor("image.jpg")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .exporters.export import Artifact, export
+    from .models.errors import (
+        ArtifactError,
+        BackendError,
+        CvportError,
+        InputError,
+        ParityFailed,
+        ParityIncomplete,
+        UsageError,
+        WeightsError,
+    )
+    from .models.registry import get_model, list_models
+    from .models.results import Detections
+    from .models.spec import VariantOptions
+    from .runtimes.drawing import draw
+    from .runtimes.predictor import Predictor, load
+
+__version__ = "0.1.0"
+
+# Importing cvport imports nothing heavy: each name is fetched when it is first used.
+_WHERE = {
+    "Artifact": ".exporters.export",
+    "ArtifactError": ".models.errors",
+    "BackendError": ".models.errors",
+    "CvportError": ".models.errors",
+    "Detections": ".models.results",
+    "InputError": ".models.errors",
+    "ParityFailed": ".models.errors",
+    "ParityIncomplete": ".models.errors",
+    "Predictor": ".runtimes.predictor",
+    "UsageError": ".models.errors",
+    "VariantOptions": ".models.spec",
+    "WeightsError": ".models.errors",
+    "draw": ".runtimes.drawing",
+    "export": ".exporters.export",
+    "get_model": ".models.registry",
+    "list_models": ".models.registry",
+    "load": ".runtimes.predictor",
+}
+
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "BackendError",
+    "CvportError",
+    "Detections",
+    "InputError",
+    "ParityFailed",
+    "ParityIncomplete",
+    "Predictor",
+    "UsageError",
+    "VariantOptions",
+    "WeightsError",
+    "draw",
+    "export",
+    "get_model",
+    "list_models",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_WHERE[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

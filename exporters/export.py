@@ -1,0 +1,219 @@
+"""Checkpoint -> network -> sealed ONNX file -> comparison -> published, or rejected with all that reproduces why."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..models.checkpoint import open_weights
+from ..models.errors import ParityFailed, ParityIncomplete, UsageError, did_you_mean
+from ..models.registry import get_model
+from ..models.spec import VariantOptions
+from ..runtimes.backend import BACKENDS, why_not
+from ..runtimes.predictor import load
+from ..runtimes.seal import SCHEMA_VERSION, Seal
+from .graph import OPSET, finish, simplify, tool_versions, trace
+from .parity import compare, compare_seal, make_reference
+from .probes import all_cases
+from .publish import publish, reject, sha256_file, stage
+from .record import make_record, write_record
+from .replay import save_evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import nn
+
+    from ..models.checkpoint import Checkpoint
+    from ..models.spec import ModelSpec, Plan
+    from .parity import Reference
+
+# The legs of a comparison. The first is the reference; without the second there is nothing to publish.
+LEGS = ("torch", "onnx", "npu")
+_NEEDED = ("torch", "onnx")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A published export.
+
+    Attributes:
+        folder: Where it is.
+        onnx: The exported file.
+        loaded: What was loaded, for people.
+        record: The content of its parity.json.
+
+    """
+
+    folder: Path
+    onnx: Path
+    loaded: str
+    record: dict[str, Any]
+
+    @property
+    def parity(self) -> Path:
+        """The parity.json."""
+        return self.folder / "parity.json"
+
+
+def export(
+    model: str,
+    *,
+    weights: str | Path | None = None,
+    output: str | Path = "artifacts",
+    options: VariantOptions | None = None,
+    opset: int = OPSET,
+    batch: str | int = "dynamic",
+    backends: Sequence[str] = LEGS,
+    require: Sequence[str] = (),
+    tolerances: Sequence[str] = (),
+    probes: Sequence[Path] = (),
+    offline: bool = False,
+    cache_dir: Path | None = None,
+    progress: Callable[[str], None] = lambda _step: None,
+) -> Artifact:
+    """Export a model and publish it if it computes what its network computes.
+
+    Args:
+        model: A model's name.
+        weights: See `cvport.models.checkpoint.open_weights`.
+        output: The artifact is published as ``output/MODEL``, rejected as ``output/rejected/MODEL-TIME``.
+        options: What the weights do not tell.
+        opset: Of the file; 18.
+        batch: "dynamic", or the one batch size of the file.
+        backends: Legs to compare, where they are available.
+        require: Legs without which nothing is published.
+        tolerances: ``OUT:FIGURE=X`` overrides of the derived limits.
+        probes: Folders of pictures to compare on, besides the built-in ones.
+        offline: Never download.
+        cache_dir: Where downloads are kept.
+        progress: Called with the name of each step.
+
+    Raises:
+        UsageError: A wrong model, option or combination.
+        WeightsError: The weights cannot be had or do not fit.
+        ArtifactError: The output folder cannot be written.
+        ParityFailed: The file differs from the network; what was published before stays.
+        ParityIncomplete: A required leg cannot run.
+
+    """
+    spec = get_model(model)
+    _check_request(opset, batch)
+    legs = _choose_legs(backends, require)
+    tools = tool_versions()
+    cases = all_cases(probes, batch)
+    with stage(Path(output), spec.name) as staging:
+        progress("loading weights")
+        checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)
+        plan = spec.plan(checkpoint, options)
+        network = spec.build_network(checkpoint.state, plan.variant)
+        seal = _make_seal(spec, checkpoint, plan, batch, tools)
+        onnx_path = staging / f"{spec.name}.onnx"
+        onnx_path.write_bytes(make_onnx(spec, network, seal, progress))
+        progress("running PyTorch")
+        reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
+        progress("comparing with ONNX Runtime")
+        record = verify(onnx_path, reference, seal, legs)
+        write_record(record, staging / "parity.json")
+        if record["verdict"] != "passed":
+            progress("keeping the evidence")
+            save_evidence(staging, onnx_path.name, reference)
+            folder = reject(staging, Path(output), spec.name)
+            raise ParityFailed(_failure(record), f"Everything to reproduce it: python {folder / 'replay.py'}")
+        progress("publishing")
+        folder = publish(staging, Path(output), spec.name)
+    return Artifact(folder, folder / onnx_path.name, _loaded(network, checkpoint), record)
+
+
+def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callable[[str], None]) -> bytes:
+    """Return the bytes of the sealed file of a network."""
+    progress("folding BatchNorm")
+    fused = spec.fuse(network)
+    progress("tracing the network")
+    model = trace(fused, spec, seal.input_size, seal.batch)
+    progress("simplifying and checking")
+    return finish(simplify(model), seal)
+
+
+def verify(onnx_path: Path, reference: Reference, seal: Seal, legs: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Compare an exported file with its reference and return the content of its parity.json.
+
+    The ONNX leg is built from what is sealed in the file alone.
+    """
+    expected = json.loads(seal.to_json())
+    with load(onnx_path, backend="onnx") as candidate:
+        sealed = json.loads(candidate.seal.to_json()) if candidate.seal else {}
+        comparisons = compare_seal(expected, sealed) + compare(reference, candidate)
+    return make_record(
+        seal=expected,
+        onnx_sha256=sha256_file(onnx_path),
+        legs=legs,
+        reference=reference,
+        comparisons=comparisons,
+    )
+
+
+def _check_request(opset: int, batch: str | int) -> None:
+    if opset != OPSET:
+        raise UsageError(f"opset {opset} is not supported", f"Exported files are opset {OPSET}: --opset {OPSET}")
+    if batch != "dynamic" and not (isinstance(batch, int) and batch > 0):
+        raise UsageError(f"batch {batch!r} is neither dynamic nor a positive number", "For example --batch 1.")
+
+
+def _choose_legs(backends: Sequence[str], require: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return each leg's status; looked at before any work is done."""
+    for name in (*backends, *require):
+        if name not in LEGS:
+            raise UsageError(f"there is no leg {name!r}", did_you_mean(name, LEGS))
+    legs = {}
+    for name in LEGS:
+        if name not in backends and name not in require:
+            reason: str | None = "not asked for"
+        elif name not in BACKENDS:
+            reason = "this version has no such backend"
+        else:
+            reason = why_not(name)
+        legs[name] = {"status": "ran", "device": "cpu"} if reason is None else {"status": "not run", "reason": reason}
+        if reason is not None and (name in require or name in _NEEDED):
+            raise ParityIncomplete(
+                f"the {name} leg cannot run: {reason.splitlines()[0]}; nothing was published",
+                "Leave it out of --require, or make it available." if name in require else "A comparison needs it.",
+            )
+    return legs
+
+
+def _make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | int, tools: dict[str, str]) -> Seal:
+    # A path of this machine would make the same weights give other bytes elsewhere.
+    is_address = checkpoint.origin.startswith(("ms:", "hf:", "seeded:"))
+    origin = checkpoint.origin if is_address else Path(checkpoint.origin).name
+    return Seal(
+        schema_version=SCHEMA_VERSION,
+        model=spec.name,
+        title=plan.variant.title,
+        variant=plan.variant.to_dict(),
+        input_size=plan.input_size,
+        batch=batch,
+        labels=plan.labels,
+        preprocess=asdict(plan.preprocess),
+        postprocess=asdict(plan.postprocess),
+        weights={"sha256": checkpoint.sha256, "origin": origin, "untrained": checkpoint.untrained},
+        opset=OPSET,
+        tools=tools,
+    )
+
+
+def _loaded(network: nn.Module, checkpoint: Checkpoint) -> str:
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return f"{len(checkpoint.state)}/{len(network.state_dict())} tensors, {parameters:,} parameters"
+
+
+def _failure(record: dict[str, Any]) -> str:
+    failed = [entry for entry in record["comparisons"] if entry["verdict"] != "passed"]
+    where = " ".join(part for part in (failed[0][key] for key in ("tier", "case", "what")) if part)
+    reasons = "; ".join(failed[0]["reasons"][:2])
+    return (
+        f"the exported file does not compute what the network computes: {len(failed)} of "
+        f"{len(record['comparisons'])} comparisons, first {where}: {failed[0]['verdict']}, {reasons}"
+    )

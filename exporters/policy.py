@@ -1,0 +1,219 @@
+"""Judging measured differences: limits, where they come from, verdicts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..models.errors import UsageError, did_you_mean
+from .measure import match_detections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..models.results import Detections
+    from .measure import Matching, TensorStats
+
+Verdict = Literal["passed", "failed", "uninformative"]
+
+# Two correct float32 computations of one network differ by a few times the rounding error of either; a planted fault
+# of one percent in one tensor differs by hundreds of times. Ten keeps well clear of both.
+SAFETY = 10.0
+# Below this nothing is told apart: float32 carries 24 bits, and a handful of final operations each round once.
+_EPSILON = 16 * 2.0**-24
+_MIN_SCORE, _MIN_PX, _MIN_IOU_LOSS = 1e-5, 1e-2, 1e-4
+# An output that varies less than this many limits could be wrong without being seen.
+_INFORMATIVE = 20.0
+# A floor over this part of an output's spread is no rounding error: the reference itself is unsound.
+_PLAUSIBLE_FLOOR = 1e-2
+
+
+@dataclass(frozen=True)
+class TensorLimit:
+    """What one output may differ by.
+
+    Attributes:
+        max_abs: For the largest absolute difference; *rtol* times the reference's largest magnitude is added.
+        rtol: Relative part.
+        derived: How the limit came about.
+
+    """
+
+    max_abs: float
+    rtol: float = 0.0
+    derived: str = ""
+
+
+@dataclass(frozen=True)
+class DetectionLimit:
+    """What matched detections may differ by.
+
+    Attributes:
+        score: Absolute difference of scores.
+        px: Largest difference of a coordinate, in pixels.
+        iou: Smallest IoU.
+        derived: How the limits came about.
+
+    """
+
+    score: float
+    px: float
+    iou: float
+    derived: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """All limits of one comparison, by output name, and those of decoded results."""
+
+    tensors: Mapping[str, TensorLimit]
+    decoded: DetectionLimit
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict and the reasons for it; *borderline* tells what was within tolerance of a threshold."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    borderline: tuple[str, ...] = ()
+
+
+def tensor_limit(floor: TensorStats) -> TensorLimit:
+    """Derive the limit of an output from the rounding error of its reference (*floor*: float32 against float64)."""
+    smallest = _EPSILON * (floor.max_abs / floor.max_rel if floor.max_rel else 1.0)
+    derived = f"{SAFETY:g} x {floor.max_abs:.2e}, the reference's own rounding error (float32 against float64)"
+    if SAFETY * floor.max_abs < smallest:
+        derived = f"{smallest:.2e}, 16 roundings of the largest value"
+    return TensorLimit(max(SAFETY * floor.max_abs, smallest), derived=derived)
+
+
+def detection_limit(floor: Matching) -> DetectionLimit:
+    """Derive the limits of decoded results from what the reference's rounding error does to them."""
+    score = max((pair.score for pair in floor.pairs), default=0.0)
+    px = max((pair.px for pair in floor.pairs), default=0.0)
+    loss = max((1 - pair.iou for pair in floor.pairs), default=0.0)
+    return DetectionLimit(
+        score=max(SAFETY * score, _MIN_SCORE),
+        px=max(SAFETY * px, _MIN_PX),
+        iou=1 - max(SAFETY * loss, _MIN_IOU_LOSS),
+        derived=(
+            f"{SAFETY:g} x what the reference's rounding error does (score {score:.2e}, {px:.2e} px, IoU -{loss:.2e}), "
+            f"at least score {_MIN_SCORE:g}, {_MIN_PX:g} px, IoU -{_MIN_IOU_LOSS:g}"
+        ),
+    )
+
+
+def judge_tensor(stats: TensorStats, limit: TensorLimit) -> Judgement:
+    """Judge one output of one case."""
+    if not stats.finite:
+        return Judgement("failed", ("values that are not finite",))
+    largest = stats.max_abs / stats.max_rel if stats.max_rel else 0.0
+    allowed = limit.max_abs + limit.rtol * largest
+    if not stats.max_abs <= allowed:
+        return Judgement("failed", (f"max abs {stats.max_abs:.3g} is over the limit {allowed:.3g}",))
+    return Judgement("passed")
+
+
+def judge_spread(name: str, spread: float, limit: TensorLimit, floor: TensorStats) -> Judgement:
+    """Judge whether an output tells anything: *spread* is how much it varies between pictures."""
+    if not math.isfinite(spread) or not floor.finite:
+        return Judgement("failed", (f"{name} of the reference is not finite",))
+    if spread <= _INFORMATIVE * _EPSILON or spread <= _INFORMATIVE * limit.max_abs:
+        return Judgement(
+            "uninformative", (f"{name} varies by {spread:.2e} between pictures, its limit is {limit.max_abs:.2e}",)
+        )
+    if floor.max_abs > _PLAUSIBLE_FLOOR * spread:
+        return Judgement("failed", (f"the reference's rounding error {floor.max_abs:.2e} is too large to judge by",))
+    return Judgement("passed")
+
+
+def judge_detections(
+    reference: Detections,
+    candidate: Detections,
+    limit: DetectionLimit,
+    variants: Callable[[], Sequence[Detections]],
+) -> Judgement:
+    """Judge the decoded results of one picture.
+
+    Args:
+        reference: Of the PyTorch leg.
+        candidate: Of the other leg.
+        limit: What matched detections may differ by.
+        variants: Gives the reference decoded again with thresholds moved by the tolerance, up and down. What one leg
+            alone has is borderline, not a failure, where one of them has it (or lacks it) too.
+
+    """
+    matching = match_detections(reference, candidate)
+    reasons: list[str] = []
+    borderline: list[str] = []
+    for pair in matching.pairs:
+        place = f"detection {pair.reference} ({reference.labels[pair.reference]})"
+        if not pair.same_label and pair.margin <= 2 * limit.score:
+            borderline.append(f"{place}: labels tie, margin {pair.margin:.2e}")
+        elif not pair.same_label:
+            reasons.append(f"{place}: label {candidate.labels[pair.candidate]}, by a margin of {pair.margin:.3g}")
+        if not pair.score <= limit.score:
+            reasons.append(f"{place}: score differs by {pair.score:.3g}, limit {limit.score:.3g}")
+        if not pair.px <= limit.px:
+            reasons.append(f"{place}: box differs by {pair.px:.3g} px, limit {limit.px:.3g}")
+        if not pair.iou >= limit.iou:
+            reasons.append(f"{place}: IoU {pair.iou:.6f}, limit {limit.iou:.6f}")
+    moved = variants() if matching.reference_only or matching.candidate_only else ()
+    lost = {i for variant in moved for i in match_detections(reference, variant).reference_only}
+    won = {pair.reference for variant in moved for pair in match_detections(candidate, variant).pairs}
+    for index in matching.reference_only:
+        text = f"{reference.labels[index]} {reference.scores[index]:.5f} only in the reference"
+        (borderline if index in lost else reasons).append(text)
+    for index in matching.candidate_only:
+        text = f"{candidate.labels[index]} {candidate.scores[index]:.5f} only in the candidate"
+        (borderline if index in won else reasons).append(text)
+    return Judgement("failed" if reasons else "passed", tuple(reasons), tuple(borderline))
+
+
+def apply_tolerances(limits: Limits, tolerances: Sequence[str]) -> Limits:
+    """Return the limits with some replaced by ``OUT:FIGURE=X``; OUT is an output, ``*``, or ``decoded``.
+
+    Raises:
+        UsageError: Not of that form, or an unknown output or figure.
+
+    """
+    for text in tolerances:
+        name, figure, value = _parse_tolerance(text)
+        if name == "decoded":
+            changes: dict[str, Any] = {_choose(figure, {"score": "score", "iou": "iou", "px": "px"}, text): value}
+            decoded = replace(limits.decoded, **changes, derived=f"{limits.decoded.derived}; set by --tolerance {text}")
+            limits = replace(limits, decoded=decoded)
+            continue
+        names = list(limits.tensors) if name == "*" else [name]
+        tensors = dict(limits.tensors)
+        for output in names:
+            if output not in tensors:
+                raise UsageError(
+                    f"--tolerance {text}: no output {output!r}", did_you_mean(output, [*tensors, "decoded"])
+                )
+            changes = {_choose(figure, {"atol": "max_abs", "rtol": "rtol"}, text): value}
+            if figure == "rtol" and not tensors[output].derived.startswith("--tolerance"):
+                changes["max_abs"] = 0.0
+            tensors[output] = replace(tensors[output], **changes, derived=f"--tolerance {text}")
+        limits = replace(limits, tensors=tensors)
+    return limits
+
+
+def _parse_tolerance(text: str) -> tuple[str, str, float]:
+    name, colon, rest = text.partition(":")
+    figure, equals, number = rest.partition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if not (colon and equals and name) or not value >= 0 or not math.isfinite(value):
+        raise UsageError(f"--tolerance {text} is not OUT:FIGURE=X", "For example cls_0:atol=1e-3 or decoded:px=0.5.")
+    return name, figure, value
+
+
+def _choose(figure: str, known: Mapping[str, str], text: str) -> str:
+    if figure not in known:
+        raise UsageError(f"--tolerance {text}: no figure {figure!r}", did_you_mean(figure, known))
+    return known[figure]

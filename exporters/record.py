@@ -1,0 +1,128 @@
+"""parity.json: everything about one comparison, written and read back. A report needs nothing else."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ..models.errors import ArtifactError
+from .measure import TensorStats
+from .policy import DetectionLimit, Limits, TensorLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from .parity import Comparison, Reference
+
+SCHEMA_VERSION = 1
+_PACKAGES = ("cvport", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "numpy", "opencv-python-headless")
+
+
+def make_record(
+    *,
+    seal: Mapping[str, Any],
+    onnx_sha256: str,
+    legs: Mapping[str, Mapping[str, str]],
+    reference: Reference,
+    comparisons: Sequence[Comparison],
+) -> dict[str, Any]:
+    """Return the content of parity.json.
+
+    Args:
+        seal: What the file was meant to say about itself.
+        onnx_sha256: Of the file.
+        legs: For each leg, its ``status`` ("ran" or "not run") and what it ran on, or why not.
+        reference: The PyTorch leg.
+        comparisons: Everything that was compared.
+
+    """
+    failed = [entry for entry in comparisons if entry.judgement.verdict != "passed"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": seal["model"],
+        "title": seal["title"],
+        "untrained": bool(seal["weights"]["untrained"]),
+        "onnx_sha256": onnx_sha256,
+        "verdict": "failed" if failed else "passed",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "legs": {name: dict(leg) for name, leg in legs.items()},
+        "environment": environment(),
+        "seal": dict(seal),
+        "noise_floor": {name: asdict(stats) for name, stats in reference.floor.items()},
+        "limits": limits_to_dict(reference.limits),
+        "cases": [
+            {
+                "name": case.name,
+                "pictures": [{"height": p.shape[0], "width": p.shape[1]} for p in case.pictures],
+                "best": case.best,
+            }
+            for case in reference.cases
+        ],
+        "comparisons": [entry.to_dict() for entry in comparisons],
+    }
+
+
+def environment() -> dict[str, str]:
+    """Return what the comparison ran on: versions and machine."""
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {**versions, "python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
+
+
+def write_record(record: Mapping[str, Any], path: Path) -> None:
+    """Write parity.json; NaN and infinities, which JSON has no numbers for, become strings."""
+    text = json.dumps(_json_safe(record), indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a parity.json.
+
+    Raises:
+        ArtifactError: It is missing, damaged, or of another schema.
+
+    """
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = record["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}", "Export the model again.") from error
+    if version != SCHEMA_VERSION:
+        raise ArtifactError(f"{path} has schema {version!r}, this version reads {SCHEMA_VERSION}", "Export again.")
+    return record
+
+
+def limits_to_dict(limits: Limits) -> dict[str, Any]:
+    """Return the JSON form of the limits."""
+    tensors = {name: asdict(limit) for name, limit in limits.tensors.items()}
+    return {"tensors": tensors, "decoded": asdict(limits.decoded)}
+
+
+def limits_from_dict(content: Mapping[str, Any]) -> Limits:
+    """Return the limits that `limits_to_dict` wrote."""
+    tensors = {name: TensorLimit(**_numbers(limit)) for name, limit in content["tensors"].items()}
+    return Limits(tensors, DetectionLimit(**_numbers(content["decoded"])))
+
+
+def floor_from_dict(content: Mapping[str, Any]) -> dict[str, TensorStats]:
+    """Return the noise floor that a record holds."""
+    return {name: TensorStats(**_numbers(stats)) for name, stats in content.items()}
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: float(value) if value in ("nan", "inf", "-inf") else value for key, value in content.items()}
+
+
+def _json_safe(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _json_safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_safe(item) for item in value]
+    return value

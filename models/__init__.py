@@ -1,0 +1,1 @@
+"""Models: one folder each with its network, preprocessing, postprocessing and spec."""

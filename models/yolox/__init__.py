@@ -1,0 +1,1 @@
+"""YOLOX and YOLOX-PAI detectors."""

@@ -1,0 +1,67 @@
+"""The YOLOX network in PyTorch: every published size and every YOLOX-PAI variant from one definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..loading import load_strict
+from .head import TOODHead, YOLOXHead
+from .neck import PAFPN
+from .variant import Variant, infer_variant
+
+
+class YOLOX(nn.Module):
+    """Backbone, neck and head of a variant; keys and shapes of its state dict are those of the checkpoints."""
+
+    def __init__(self, variant: Variant) -> None:
+        super().__init__()
+        self.variant = variant
+        self.backbone = PAFPN(variant)
+        self.head = TOODHead(variant) if variant.head == "TOODHead" else YOLOXHead(variant)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Compute the raw predictions.
+
+        Args:
+            x: (N,3,H,W) float32, preprocessed; H and W are multiples of 32.
+
+        Returns:
+            For i = 0, 1, 2, strides s = 8, 16, 32: ``cls_i`` (N,C,H/s,W/s) and ``obj_i`` (N,1,H/s,W/s), logits before
+            the sigmoid, and ``reg_i`` (N,4,H/s,W/s), centre offsets and logarithms of the size in units of s; in the
+            order cls_0, reg_0, obj_0, cls_1 ...
+
+        """
+        outputs: dict[str, Tensor] = self.head(self.backbone(x))
+        return outputs
+
+
+def build_network(
+    state_dict: Mapping[str, Tensor | NDArray[Any]], variant: Variant | None = None, activation: str = "silu"
+) -> YOLOX:
+    """Build the network that a checkpoint belongs to and load it strictly.
+
+    Args:
+        state_dict: Tensors or arrays by key, wrapper prefixes removed.
+        variant: The network's structure; read from keys and shapes where it is not given.
+        activation: The activation to assume when the variant is read; a checkpoint does not tell it.
+
+    Returns:
+        The network in eval mode, with no gradients, with its BatchNorms and RepVGG branches as stored.
+
+    Raises:
+        WeightsError: The keys are not a YOLOX network's, or do not all match.
+
+    """
+    if variant is None:
+        shapes = {key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()}
+        variant = infer_variant(shapes, activation)
+    # On the meta device nothing is allocated or initialised before the weights are known to fit.
+    with torch.device("meta"):
+        network = YOLOX(variant)
+    load_strict(network, state_dict)
+    return network.eval().requires_grad_(False)

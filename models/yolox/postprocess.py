@@ -1,0 +1,189 @@
+"""From the raw outputs of a YOLOX network to boxes in image pixels. numpy alone, so an app can embed it.
+
+>>> params = PostprocessParams(score_threshold=0.25)
+>>> detections = postprocess(outputs, frames, params, labels=("hand",))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from ..boxes import clip_boxes, nms
+from ..results import Detections
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+
+class Frame(NamedTuple):
+    """How an image sits in the network input.
+
+    Attributes:
+        width: Of the original image, in pixels.
+        height: Of the original image, in pixels.
+        scale: Network pixels for each image pixel; the image's top-left corner is the input's.
+
+    """
+
+    width: int
+    height: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class PostprocessParams:
+    """What turns raw outputs into detections; sealed in the exported file.
+
+    Attributes:
+        strides: Network pixels for each cell, level by level.
+        score_threshold: A detection needs objectness times class score of at least this.
+        iou_threshold: Of non-maximum suppression.
+        class_agnostic: Whether boxes of different classes suppress each other.
+        max_detections: Kept at most, best first.
+        activation: What turns logits into scores; "none" for networks that have the sigmoid inside.
+
+    Defaults are those of the original hand deployment (score 0.3, IoU 0.65); strides are those of
+    Megvii YOLOX, yolox/models/yolo_head.py.
+
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32)
+    score_threshold: float = 0.3
+    iou_threshold: float = 0.65
+    class_agnostic: bool = False
+    max_detections: int = 1000
+    activation: Literal["sigmoid", "none"] = "sigmoid"
+
+
+class _Candidates(NamedTuple):
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    margins: NDArray[np.float32]
+
+    def take(self, index: NDArray[np.int64]) -> _Candidates:
+        boxes, scores, class_ids, margins = self
+        return _Candidates(boxes[index], scores[index], class_ids[index], margins[index])
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 / (1 + exp(-x)) in float32."""
+    # exp() of a very negative logit overflows to infinity, whose reciprocal is the right answer.
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+
+
+def postprocess(
+    outputs: Mapping[str, NDArray[np.float32]],
+    frames: Sequence[Frame],
+    params: PostprocessParams,
+    labels: Sequence[str],
+    *,
+    classes: Sequence[int] | None = None,
+    best: int | None = None,
+) -> list[Detections]:
+    """Decode a batch.
+
+    Args:
+        outputs: ``cls_i`` (N, C, h, w), ``reg_i`` (N, 4, h, w), ``obj_i`` (N, 1, h, w) float32 for each level i.
+        frames: N frames, as preprocessing returned them.
+        params: Strides and thresholds.
+        labels: C class names.
+        classes: Class ids to report; None for all.
+        best: Take this many best candidates whatever their score, instead of those over the threshold.
+
+    Returns:
+        N detections, boxes in pixels of the original image, clipped to it.
+
+    """
+    return [
+        _detect(
+            {name: values[i] for name, values in outputs.items()}, frame, params, labels, classes=classes, best=best
+        )
+        for i, frame in enumerate(frames)
+    ]
+
+
+def _detect(
+    outputs: Mapping[str, NDArray[np.float32]],
+    frame: Frame,
+    params: PostprocessParams,
+    labels: Sequence[str],
+    *,
+    classes: Sequence[int] | None,
+    best: int | None,
+) -> Detections:
+    threshold = 0.0 if best is not None else params.score_threshold
+    levels = [_decode_level(outputs, i, stride, threshold, params) for i, stride in enumerate(params.strides)]
+    found = _Candidates(*(np.concatenate(parts) for parts in zip(*levels, strict=True)))
+    if classes is not None:
+        found = found.take(np.flatnonzero(np.isin(found.class_ids, np.asarray(classes))))
+    # Stable: equal scores keep their anchor order, so every backend breaks ties the same way.
+    order = np.argsort(-found.scores, kind="stable")
+    found = found.take(order[:best])
+    kept = nms(
+        found.boxes, params.iou_threshold, None if params.class_agnostic else found.class_ids, params.max_detections
+    )
+    found = found.take(kept)
+    boxes = clip_boxes(found.boxes / np.float32(frame.scale), frame.width, frame.height)
+    names = tuple(labels[i] for i in found.class_ids.tolist())
+    return Detections(boxes, found.scores, found.class_ids, names, found.margins)
+
+
+def _decode_level(
+    outputs: Mapping[str, NDArray[np.float32]], level: int, stride: int, threshold: float, params: PostprocessParams
+) -> _Candidates:
+    """Decode the cells of one level whose score reaches the threshold; boxes in network pixels."""
+    objectness = outputs[f"obj_{level}"].reshape(-1)
+    logits = outputs[f"cls_{level}"]
+    grid_width = logits.shape[-1]
+    logits = logits.reshape(logits.shape[0], -1)
+    # A score is objectness times something below 1, so objectness alone rules most cells out, on the logit.
+    cells = np.flatnonzero(objectness >= _logit(threshold, params.activation))
+    class_logits = logits[:, cells]
+    class_ids = class_logits.argmax(axis=0)
+    activate = sigmoid if params.activation == "sigmoid" else np.asarray
+    present = activate(objectness[cells])
+    top = class_logits[class_ids, np.arange(len(cells))]
+    scores = present * activate(top)
+    keep = np.flatnonzero(scores >= threshold)
+    cells, class_ids, scores, class_logits = cells[keep], class_ids[keep], scores[keep], class_logits[:, keep]
+    if len(logits) == 1:
+        margins = scores
+    else:
+        runner_up = np.partition(class_logits, -2, axis=0)[-2]
+        margins = scores - present[keep] * activate(runner_up)
+    regression = outputs[f"reg_{level}"].reshape(4, -1)[:, cells]
+    return _Candidates(_decode_boxes(regression, cells, grid_width, stride), scores, class_ids, margins)
+
+
+def _decode_boxes(
+    regression: NDArray[np.float32], cells: NDArray[np.int64], grid_width: int, stride: int
+) -> NDArray[np.float32]:
+    """Return (n, 4) boxes in network pixels: centre (p + grid) * stride, size exp(p) * stride.
+
+    Source: Megvii YOLOX, yolox/models/yolo_head.py, decode_outputs.
+    """
+    grid = np.stack((cells % grid_width, cells // grid_width)).astype(np.float32)
+    centre = (regression[:2] + grid) * np.float32(stride)
+    # exp() of an untrained or damaged network may overflow; an infinite box is clipped to the image later.
+    with np.errstate(over="ignore"):
+        half = np.exp(regression[2:]) * np.float32(0.5 * stride)
+    return np.concatenate((centre - half, centre + half)).T
+
+
+def _logit(probability: float, activation: str) -> np.float32:
+    """Return the smallest raw value that can reach *probability*, a hair low so that rounding loses nothing."""
+    if activation == "none":
+        return np.float32(probability)
+    if probability <= 0:
+        return np.float32(-np.inf)
+    if probability >= 1:
+        return np.float32(np.inf)
+    return np.float32(math.log(probability / (1 - probability)) - 1e-4)

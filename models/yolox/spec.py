@@ -1,0 +1,20 @@
+"""YOLOX as data. The names of the outputs are the contract of the exported file."""
+
+from __future__ import annotations
+
+from ..spec import ModelSpec
+
+SPEC = ModelSpec(
+    name="yolox",
+    package=__package__ or "",
+    task="hand detection; any YOLOX or YOLOX-PAI checkpoint",
+    result="detections",
+    input_name="input",
+    output_names=tuple(f"{kind}_{level}" for level in range(3) for kind in ("cls", "reg", "obj")),
+    outputs="cls_i (N,C,h,w), reg_i (N,4,h,w), obj_i (N,1,h,w), raw, for strides 8, 16, 32",
+    stride=32,
+    labels=("hand",),
+    hub="ms:damo/cv_yolox-pai_hand-detection",
+    conventions=("easycv", "megvii", "megvii-legacy"),
+    activations=("silu", "relu"),
+)

@@ -1,0 +1,317 @@
+"""Which network of the YOLOX family: a plain value, read from the keys and shapes of a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar, get_args
+
+from ..errors import UsageError, WeightsError, did_you_mean
+
+Backbone = Literal["CSPDarknet", "RepVGGYOLOX"]
+Form = Literal["train", "deploy"]
+Neck = Literal["yolo", "gsconv"]
+NeckMode = Literal["all", "part"]
+Attention = Literal["ASFF", "ASFF_sim"]
+Head = Literal["YOLOXHead", "TOODHead"]
+ConvType = Literal["conv", "dwconv", "repconv"]
+Activation = Literal["silu", "relu"]
+
+Shapes = Mapping[str, Sequence[int]]
+T = TypeVar("T")
+
+# Published sizes as (depth, width) multiples: Megvii exps/default/yolox_*.py, EasyCV detectors/yolox/yolox.py.
+SIZES: Mapping[str, tuple[float, float]] = {
+    "nano": (0.33, 0.25),
+    "tiny": (0.33, 0.375),
+    "s": (0.33, 0.5),
+    "m": (0.67, 0.75),
+    "l": (1.0, 1.0),
+    "x": (1.33, 1.25),
+}
+# Channels of the head and of the backbone's first convolution at width 1 (Megvii models/yolo_head.py, darknet.py).
+_HEAD_CHANNELS = 256
+_STEM_CHANNELS = 64
+# Blocks of RepVGGYOLOX's stages 1 to 4 at depth 1, not counting the first of each (EasyCV repvgg_yolox_backbone.py).
+_REPVGG_REPEATS = (6, 12, 18, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Everything that the structure of a YOLOX network depends on.
+
+    Settings of a part that the network lacks (ASFF, the TOOD head) are 0.
+
+    Attributes:
+        backbone: CSPDarknet, or RepVGGYOLOX of YOLOX-PAI.
+        width: Channels as a multiple of the l size's.
+        blocks: Blocks a stage: bottlenecks in dark2 .. dark5, or RepVGG blocks in stage1 .. stage4.
+        neck_blocks: Blocks in each merging layer of the neck.
+        num_classes: Classes that are told apart.
+        depthwise: Depthwise separable convolutions in backbone and neck.
+        form: RepVGG blocks with three branches (train) or already merged into one convolution (deploy).
+        neck: Ordinary convolutions (yolo) or GSConv.
+        neck_mode: GSConv in the merging layers too (all) or around them only (part).
+        attention: Fusion across scales after the neck.
+        asff_channels: Channels of ASFF's weight maps.
+        expand_kernel: Kernel of ASFF's last convolution.
+        head: YOLOX's decoupled head, or that of TOOD.
+        conv_type: Convolutions of the head's branches.
+        stacked_convs: Shared convolutions of the TOOD head.
+        attention_hidden: Hidden width of the TOOD head's layer attention.
+        activation: Not stored in a checkpoint; SiLU unless it was trained otherwise.
+
+    """
+
+    backbone: Backbone
+    width: float
+    blocks: tuple[int, ...]
+    neck_blocks: int
+    num_classes: int
+    depthwise: bool = False
+    form: Form = "train"
+    neck: Neck = "yolo"
+    neck_mode: NeckMode = "all"
+    attention: Attention | None = None
+    asff_channels: int = 0
+    expand_kernel: int = 0
+    head: Head = "YOLOXHead"
+    conv_type: ConvType = "conv"
+    stacked_convs: int = 0
+    attention_hidden: int = 0
+    activation: Activation = "silu"
+
+    def channels(self, base: int) -> int:
+        """Return the number of channels where the l size has *base*."""
+        return int(base * self.width)
+
+    @property
+    def size(self) -> str:
+        """Name of the published size, else width and blocks of the neck such as ``w0.5-d2``."""
+        for name, (depth, width) in SIZES.items():
+            layout = (width, _stage_blocks(self.backbone, depth), round(3 * depth))
+            if (self.width, self.blocks, self.neck_blocks) == layout:
+                return name
+        return f"w{self.width:g}-d{self.neck_blocks}"
+
+    @property
+    def title(self) -> str:
+        """Short description for people, such as ``YOLOX-s, RepVGG, ASFF, TOOD head, 1 class``."""
+        usual = "dwconv" if self.depthwise else "conv"
+        branches = {"conv": "plain", "dwconv": "depthwise", "repconv": "RepVGG"}[self.conv_type]
+        parts = (
+            f"YOLOX-{self.size}",
+            "depthwise" if self.depthwise else "",
+            "RepVGG" if self.backbone == "RepVGGYOLOX" else "",
+            {"all": "GSConv neck", "part": "partial GSConv neck"}[self.neck_mode] if self.neck == "gsconv" else "",
+            {None: "", "ASFF": "ASFF", "ASFF_sim": "simple ASFF"}[self.attention],
+            "TOOD head" if self.head == "TOODHead" else "",
+            "" if self.conv_type == usual else f"{branches} head branches",
+            "1 class" if self.num_classes == 1 else f"{self.num_classes} classes",
+            "ReLU" if self.activation == "relu" else "",
+        )
+        return ", ".join(part for part in parts if part)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields as JSON can hold them."""
+        return {**dataclasses.asdict(self), "blocks": list(self.blocks)}
+
+
+def _stage_blocks(backbone: Backbone, depth: float) -> tuple[int, ...]:
+    """Blocks a stage, as upstream derives them from its depth multiple."""
+    if backbone == "RepVGGYOLOX":
+        return tuple(1 + max(round(repeats * depth), 1) for repeats in _REPVGG_REPEATS)
+    base = max(round(3 * depth), 1)
+    return (base, 3 * base, 3 * base, base)
+
+
+def megvii_variant(size: str, num_classes: int) -> Variant:
+    """Return the published Megvii network of that size; nano alone is depthwise.
+
+    Args:
+        size: nano, tiny, s, m, l or x.
+        num_classes: Number of classes.
+
+    Raises:
+        UsageError: There is no such size.
+
+    """
+    if size not in SIZES:
+        raise UsageError(f"there is no YOLOX size {size!r}", did_you_mean(size, SIZES))
+    depth, width = SIZES[size]
+    return Variant(
+        backbone="CSPDarknet",
+        width=width,
+        blocks=_stage_blocks("CSPDarknet", depth),
+        neck_blocks=round(3 * depth),
+        num_classes=num_classes,
+        depthwise=size == "nano",
+        conv_type="dwconv" if size == "nano" else "conv",
+    )
+
+
+# YOLOX-PAI s with RepVGG in train form, ASFF and the TOOD head, for one class: EasyCV's configuration
+# configs/detection/yolox/pai_yoloxs_asff_tood3_8xb16_300e_coco.py.
+DEFAULT_VARIANT = Variant(
+    backbone="RepVGGYOLOX",
+    width=SIZES["s"][1],
+    blocks=_stage_blocks("RepVGGYOLOX", SIZES["s"][0]),
+    neck_blocks=1,
+    num_classes=1,
+    attention="ASFF",
+    asff_channels=2,
+    expand_kernel=3,
+    head="TOODHead",
+    stacked_convs=3,
+    attention_hidden=4,
+)
+
+
+def infer_variant(shapes: Shapes, activation: str = "silu") -> Variant:
+    """Read the variant from the keys and shapes of a checkpoint.
+
+    Where several tensors tell the same thing the majority decides, so that a checkpoint with a few
+    missing or misshapen tensors still gets its variant, and strict loading can say which ones they are.
+
+    Args:
+        shapes: Shape of every tensor by its key, wrapper prefixes removed.
+        activation: silu or relu, the one thing of the structure that a checkpoint does not tell.
+
+    Raises:
+        UsageError: There is no such activation.
+        WeightsError: The keys are not those of a YOLOX network.
+
+    """
+    backbone = _infer_backbone(shapes)
+    prefix = r"backbone\.backbone\."
+    csp = backbone == "CSPDarknet"
+    stages = (
+        (rf"{prefix}dark2\.1\.m", rf"{prefix}dark3\.1\.m", rf"{prefix}dark4\.1\.m", rf"{prefix}dark5\.2\.m")
+        if csp
+        else tuple(rf"{prefix}stage{stage}(?=\.\d+\.rbr_)" for stage in (1, 2, 3, 4))
+    )
+    gsconv = any(True for _ in _matches(shapes, r"backbone\.gsconv\d\."))
+    vov = any(True for _ in _matches(shapes, r"backbone\.vovGSCSP\d\."))
+    attention = _infer_attention(shapes)
+    tood = any(True for _ in _matches(shapes, r"head\.(inter_convs|cls_decomps|reg_decomps)\."))
+    layer_attention = r"head\.(cls|reg)_decomps\.\d\.layer_attention"
+    return Variant(
+        backbone=backbone,
+        width=_infer_width(shapes),
+        blocks=tuple(_count(shapes, stage) for stage in stages),
+        neck_blocks=_count(shapes, r"backbone\.(C3_[pn]\d|vovGSCSP\d)\.m"),
+        num_classes=_dimension(shapes, r"head\.cls_preds\.\d\.(weight|bias)", 0, "the number of classes"),
+        depthwise=csp and _vote(_named(shapes, rf"{prefix}dark\d\.0\.(dconv|conv)\.")) == "dconv",
+        form="deploy" if _vote(_named(shapes, r".*\.(rbr_reparam|rbr_dense)\.")) == "rbr_reparam" else "train",
+        neck="gsconv" if gsconv else "yolo",
+        neck_mode="part" if gsconv and not vov else "all",
+        attention=attention,
+        asff_channels=_dimension(shapes, r"backbone\.asff_\d\.weight_level_\d\.conv\.weight", 0) if attention else 0,
+        expand_kernel=_dimension(shapes, r"backbone\.asff_\d\.expand\.conv\.weight", 2) if attention else 0,
+        head="TOODHead" if tood else "YOLOXHead",
+        conv_type=_infer_conv_type(shapes),
+        stacked_convs=_count(shapes, r"head\.inter_convs") if tood else 0,
+        attention_hidden=_dimension(shapes, rf"{layer_attention}\.0\.(weight|bias)", 0) if tood else 0,
+        activation=_known_activation(activation),
+    )
+
+
+def _known_activation(name: str) -> Activation:
+    for known in get_args(Activation):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise UsageError(f"there is no activation {name!r} for YOLOX", did_you_mean(name, get_args(Activation)))
+
+
+def _infer_backbone(shapes: Shapes) -> Backbone:
+    """Tell the backbone by its first stage's names."""
+    kinds: dict[str, Backbone] = {"stage": "RepVGGYOLOX", "stem": "CSPDarknet", "dark": "CSPDarknet"}
+    found = _vote(kinds[name] for name in _named(shapes, r"backbone\.backbone\.(stage|stem|dark)"))
+    if found is None:
+        raise _not_yolox(
+            shapes, "backbone.backbone.stem.conv.conv.weight (CSPDarknet) or backbone.backbone.stage0.rbr_* (RepVGG)"
+        )
+    return found
+
+
+def _infer_width(shapes: Shapes) -> float:
+    """Width multiple by the majority of the head's and the backbone's first tensors."""
+    head, stem = _HEAD_CHANNELS, _STEM_CHANNELS
+    sources = (
+        (r"head\.stems\.\d\.(conv\.weight|bn\.(weight|bias))", 0, head),
+        (r"head\.(cls|reg|obj)_preds\.\d\.weight", 1, head),
+        (r"backbone\.backbone\.(stem\.conv\.conv|stage0\.rbr_(dense\.conv|1x1\.conv|reparam))\.weight", 0, stem),
+    )
+    votes = (
+        shape[axis] / base
+        for pattern, axis, base in sources
+        for _, shape in _matches(shapes, pattern)
+        if len(shape) > axis and shape[axis] > 0
+    )
+    width = _vote(votes)
+    if width is None:
+        raise _not_yolox(shapes, "head.stems.0.conv.weight, whose rows tell the width")
+    return width
+
+
+def _infer_attention(shapes: Shapes) -> Attention | None:
+    """ASFF resizes by learned convolutions; the simple one has none of those."""
+    if not any(True for _ in _matches(shapes, r"backbone\.asff_\d\.")):
+        return None
+    learned = any(True for _ in _matches(shapes, r"backbone\.asff_\d\.(stride|compress)_level_\d\."))
+    return "ASFF" if learned else "ASFF_sim"
+
+
+def _infer_conv_type(shapes: Shapes) -> ConvType:
+    """Tell the convolutions of the head's branches by their names."""
+    kinds: dict[str, ConvType] = {"conv": "conv", "bn": "conv", "dconv": "dwconv", "pconv": "dwconv", "rbr": "repconv"}
+    return _vote(kinds[name] for name in _named(shapes, r"head\.(?:cls|reg)_convs\.\d\.\d\.([a-z]+)")) or "conv"
+
+
+def _matches(shapes: Shapes, pattern: str) -> Iterator[tuple[re.Match[str], Sequence[int]]]:
+    """Yield the match and the shape of every key that starts with *pattern*."""
+    compiled = re.compile(pattern)
+    for key, shape in shapes.items():
+        if match := compiled.match(key):
+            yield match, shape
+
+
+def _named(shapes: Shapes, pattern: str) -> Iterator[str]:
+    """Yield the first group of every match."""
+    return (match[1] for match, _ in _matches(shapes, pattern))
+
+
+def _vote(values: Iterator[T]) -> T | None:
+    """Return the most frequent value, the first of equals, None if there is none."""
+    ranked = Counter(values).most_common(1)
+    return ranked[0][0] if ranked else None
+
+
+def _count(shapes: Shapes, prefix: str) -> int:
+    """Return how long the list under *prefix* is, at least 1: one more than the largest index (of two digits)."""
+    return 1 + max((int(match["index"]) for match, _ in _matches(shapes, rf"{prefix}\.(?P<index>\d\d?)\.")), default=0)
+
+
+def _dimension(shapes: Shapes, pattern: str, axis: int, what: str = "") -> int:
+    """Return the most frequent size along *axis* of the keys that match; 1 if it may be left to strict loading."""
+    size = _vote(shape[axis] for _, shape in _matches(shapes, pattern + "$") if len(shape) > axis and shape[axis] > 0)
+    if size is None and what:
+        raise _not_yolox(shapes, f"{_readable(pattern)}, whose rows tell {what}")
+    return size or 1
+
+
+def _readable(pattern: str) -> str:
+    """Return the key that *pattern* looks for, as a person would write it."""
+    return re.sub(r"\((\w+)\|[^)]*\)", r"\1", pattern).replace(r"\d", "0").replace("\\", "")
+
+
+def _not_yolox(shapes: Shapes, looked_for: str) -> WeightsError:
+    keys = list(shapes)
+    seen = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "") if keys else "none at all"  # noqa: PLR2004
+    return WeightsError(
+        f"these weights are not those of a YOLOX network: looked for {looked_for}; the keys are {seen}",
+        "Check the file and the model name; checkpoints of Megvii YOLOX and EasyCV (YOLOX-PAI) can be read.",
+    )

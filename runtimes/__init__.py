@@ -1,0 +1,1 @@
+"""Runtimes: run a model the same way on every backend."""

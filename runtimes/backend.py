@@ -1,0 +1,86 @@
+"""What a backend is, and the table of those there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ..models.errors import BackendError, did_you_mean
+from ..models.lazy import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+    from typing import Literal, Self
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+
+class Backend(Protocol):
+    """Runs one network: arrays in, arrays out. Knows no image, no box and no model."""
+
+    name: str
+    device: str
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the outputs by name for float32 inputs by name; returns when they are on the host."""
+
+    def close(self) -> None:
+        """Release the device's memory."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class BackendEntry(NamedTuple):
+    """Where a backend is.
+
+    Attributes:
+        module: Its module, imported when it is asked for. It has ``why_not(device) -> str | None``, the reason why it
+            cannot run here, and ``open_backend``.
+        needs: What it runs: an exported "onnx" file, or a "network" built from weights.
+        summary: A few words for people.
+
+    """
+
+    module: str
+    needs: Literal["onnx", "network"]
+    summary: str
+
+
+BACKENDS = {
+    "onnx": BackendEntry(".onnx_backend", "onnx", "ONNX Runtime"),
+    "torch": BackendEntry(".torch_backend", "network", "PyTorch, cpu or cuda"),
+}
+
+# What `auto` tries, in this order.
+AUTO_ORDER = ("onnx",)
+
+
+def why_not(name: str, device: str | None = None) -> str | None:
+    """Return why a backend cannot run here, or None if it can."""
+    reason: Callable[[str | None], str | None] = resolve(f"{BACKENDS[name].module}:why_not", __package__ or "")
+    return reason(device)
+
+
+def choose_backend(name: str, device: str | None = None) -> str:
+    """Return the name of an available backend; "auto" picks one.
+
+    Raises:
+        BackendError: There is no such backend, or it or its device is not available.
+
+    """
+    if name == "auto":
+        name = next((choice for choice in AUTO_ORDER if why_not(choice, device) is None), AUTO_ORDER[-1])
+    if name not in BACKENDS:
+        raise BackendError(f"there is no backend {name!r}", did_you_mean(name, [*BACKENDS, "auto"]))
+    reason = why_not(name, device)
+    if reason:
+        cause, _, hint = reason.partition("\n")
+        raise BackendError(f"backend {name} is not available: {cause}", hint)
+    return name

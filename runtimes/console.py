@@ -1,0 +1,161 @@
+"""What both commands share: exit codes, messages, progress, the overview. stdout is the result, stderr the rest."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..models.errors import CvportError, InputError, UsageError
+from ..models.registry import get_model, list_models
+from ..models.spec import VariantOptions
+from .backend import BACKENDS, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+_EXPORT_NEEDS = ("torch", "onnx", "onnxscript", "onnxsim")
+
+
+def run_command(command: click.Command, args: Sequence[str] | None = None) -> int:
+    """Run a click command and return its exit code; every error becomes a message on stderr."""
+    try:
+        code = command.main(args=args, standalone_mode=False)
+    except BrokenPipeError:
+        # The reader of stdout has gone, as `| head` does: not an error of ours. The interpreter must not flush it.
+        sys.stdout = None
+        return 0
+    except (Exception, KeyboardInterrupt) as error:
+        return _report(error)
+    return code if isinstance(code, int) else 0
+
+
+def _report(error: BaseException) -> int:
+    """Print an error and return its exit code."""
+    if isinstance(error, CvportError):
+        show_error(error)
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show(sys.stderr)
+        return UsageError.exit_code
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        click.echo("interrupted; nothing was published or left behind", err=True)
+        return INTERRUPTED
+    logging.getLogger(__name__).info("internal error", exc_info=error)
+    click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
+    click.echo("This is a defect of cvport. Run again with -v and report what it prints.", err=True)
+    return CvportError.exit_code
+
+
+def show_error(error: CvportError, where: str = "") -> None:
+    """Print an error and its next step to stderr."""
+    prefix = f"{where}: " if where and where not in error.message else ""
+    click.echo(f"error: {prefix}{error.message}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+
+
+def set_verbosity(quiet: bool, verbose: bool) -> None:
+    """Set what the package's loggers print to stderr."""
+    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows the current step on stderr; silent with *quiet* or without a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _step: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda step: bar.update(task, description=step)
+
+
+def variant_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that fix a variant."""
+    for option in (
+        click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line."),
+        click.option("--activation", metavar="NAME", help="silu or relu; the tensors do not tell."),
+        click.option("--preprocess", metavar="NAME", help="easycv, megvii or megvii-legacy."),
+        click.option("--input-size", metavar="H[,W]", help="Of the network input."),
+    ):
+        command = option(command)
+    return command
+
+
+def read_variant_options(
+    input_size: str | None, preprocess: str | None, activation: str | None, labels: Path | None
+) -> VariantOptions:
+    """Turn the values of `variant_options` into their parsed form.
+
+    Raises:
+        UsageError: A size that is not H or H,W.
+        InputError: A label file that cannot be read.
+
+    """
+    return VariantOptions(
+        None if input_size is None else _parse_size(input_size),
+        preprocess,
+        activation,
+        None if labels is None else _read_labels(labels),
+    )
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    sides = text.replace("x", ",").split(",")
+    if len(sides) not in (1, 2) or not all(side.strip().isdigit() for side in sides):
+        raise UsageError(f"{text!r} is not an input size", "Give H or H,W in pixels, for example 416 or 320,640.")
+    return int(sides[0]), int(sides[-1])
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot read the labels {path}: {error}", "Give a UTF-8 text file, one label a line."
+        ) from error
+    labels = tuple(line.strip() for line in lines if line.strip())
+    if not labels:
+        raise InputError(f"no labels in {path}", "Give one label a line.")
+    return labels
+
+
+def overview() -> str:
+    """Return what is installed, what can run here, and three commands to copy; at most 20 lines."""
+    lines = [f"cvport {_version('cvport')}: checkpoint -> verified ONNX -> the same results on every backend", ""]
+    packages = ("numpy", "opencv-python-headless", "onnxruntime", *_EXPORT_NEEDS)
+    lines.append("installed  " + ", ".join(f"{name} {_version(name)}" for name in packages))
+    lines.append("models     " + ", ".join(f"{name} ({get_model(name).task})" for name in list_models()))
+    for name, entry in BACKENDS.items():
+        reason = why_not(name)
+        state = "ready" if reason is None else "not here: " + " - ".join(reason.splitlines())
+        lines.append(f"backend    {name:6} {entry.summary}: {state}")
+    missing = [name for name in _EXPORT_NEEDS if _version(name) == "missing"]
+    needs = f"not here: {', '.join(missing)} missing - pip install 'cvport[export]'" if missing else "ready"
+    lines += [
+        f"export     {needs}",
+        "",
+        "cvexport yolox --weights seeded      export untrained weights, to try it out",
+        "cvexport yolox --weights FILE.pth    export a checkpoint, checked against PyTorch",
+        "cvrun --backend onnx image.jpg       run what was exported",
+    ]
+    return "\n".join(lines)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"

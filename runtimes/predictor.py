@@ -1,0 +1,351 @@
+"""From pictures to results: preprocessing, a backend, postprocessing."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..models.checkpoint import open_weights
+from ..models.errors import ArtifactError, UsageError, WeightsError, did_you_mean
+from ..models.lazy import resolve
+from ..models.registry import get_model
+from ..models.spec import VariantOptions
+from .backend import BACKENDS, choose_backend
+from .images import as_image
+from .onnx_backend import OnnxBackend
+from .seal import Seal, read_params
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from ..models.checkpoint import Checkpoint
+    from ..models.results import Result
+    from ..models.spec import ModelSpec
+    from .backend import Array, Backend
+
+    Image = str | Path | NDArray[np.uint8]
+
+ARTIFACTS = Path("artifacts")
+
+# Larger batches are run in pieces: on a CPU they gain nothing, and memory stays bounded.
+_MAX_BATCH = 8
+
+
+class Timing(NamedTuple):
+    """Milliseconds an image, by stage. Reading the file is not in it."""
+
+    preprocess: float
+    network: float
+    postprocess: float
+
+
+class Predictor:
+    """A model on a backend. Call it with a picture. Use one predictor a thread: it reuses its input buffer.
+
+    Attributes:
+        spec: The model.
+        backend: Where the network runs.
+        labels: Class names.
+        preprocess_params: Parameters of the model's preprocessing.
+        postprocess_params: Parameters of the model's postprocessing, thresholds among them.
+        untrained: Whether the weights are made up.
+        seal: Of the exported file; None where the network was built from a checkpoint.
+        classes: Class ids that are reported; None for all.
+
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        backend: Backend,
+        preprocess_params: Any,  # noqa: ANN401
+        postprocess_params: Any,  # noqa: ANN401
+        labels: Sequence[str],
+        *,
+        batch: str | int = "dynamic",
+        untrained: bool = False,
+        seal: Seal | None = None,
+    ) -> None:
+        self.spec = spec
+        self.backend = backend
+        self.preprocess_params = preprocess_params
+        self.postprocess_params = postprocess_params
+        self.labels = tuple(labels)
+        self.untrained = untrained
+        self.seal = seal
+        self.classes: Sequence[int] | None = None
+        self._batch = batch
+        self._preprocess = spec.preprocess
+        self._postprocess = spec.postprocess
+        self._buffer = np.empty((0, 3, *preprocess_params.input_size), dtype=np.float32)
+
+    def __call__(self, image: Image) -> Result:
+        """Return what the model finds in one picture.
+
+        Args:
+            image: A path, or (h, w, 3) uint8 BGR pixels.
+
+        """
+        return self.predict_batch([image])[0]
+
+    def predict_batch(self, images: Sequence[Image]) -> list[Result]:
+        """Return what the model finds in each picture."""
+        return self.predict_timed(images)[0]
+
+    def predict_timed(self, images: Sequence[Image], *, best: int | None = None) -> tuple[list[Result], Timing]:
+        """Return the results, and the mean time an image.
+
+        Args:
+            images: Paths or (h, w, 3) uint8 BGR arrays.
+            best: Take this many best candidates whatever their score, instead of those over the threshold.
+
+        Raises:
+            InputError: A picture cannot be used.
+            ArtifactError: The network's outputs are not finite.
+
+        """
+        results: list[Result] = []
+        seconds = np.zeros(3)
+        for chunk in self._chunks([as_image(image) for image in images]):
+            start = time.perf_counter()
+            inputs, frames = self.prepare(chunk)
+            prepared = time.perf_counter()
+            outputs = self.backend.run({self.spec.input_name: inputs})
+            self._check_finite(outputs)
+            ran = time.perf_counter()
+            results += self._postprocess(
+                outputs, frames, self.postprocess_params, self.labels, classes=self.classes, best=best
+            )
+            seconds += np.diff([start, prepared, ran, time.perf_counter()])
+        return results, Timing(*(seconds * 1000 / max(len(images), 1)).tolist())
+
+    def prepare(self, images: Sequence[NDArray[np.uint8]]) -> tuple[Array, list[Any]]:
+        """Return the (N, 3, H, W) float32 network input of some pictures, and their frames.
+
+        The array is reused by the next call. Where the file has a fixed batch, the rest of it is filled with zeros.
+        """
+        rows = len(images) if self._batch == "dynamic" else int(self._batch)
+        if len(self._buffer) < rows:
+            self._buffer = np.zeros((rows, 3, *self.preprocess_params.input_size), dtype=np.float32)
+        inputs = self._buffer[:rows]
+        frames = [
+            self._preprocess(image, self.preprocess_params, out=row)[1]
+            for image, row in zip(images, inputs, strict=False)
+        ]
+        return inputs, frames
+
+    def close(self) -> None:
+        """Release the backend."""
+        self.backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _chunks(self, images: list[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:
+        size = _MAX_BATCH if self._batch == "dynamic" else int(self._batch)
+        for start in range(0, len(images), size):
+            yield images[start : start + size]
+
+    def _check_finite(self, outputs: Mapping[str, Array]) -> None:
+        # A sum is not finite if any term is not: one pass without a temporary array.
+        broken = [name for name, values in outputs.items() if not np.isfinite(values.sum())]
+        if broken:
+            raise ArtifactError(
+                f"the network gives values that are not finite in {', '.join(broken)}",
+                "Its weights are damaged; export again from a good checkpoint.",
+            )
+
+
+def load(
+    model: str | Path,
+    *,
+    backend: str = "auto",
+    weights: str | Path | None = None,
+    options: VariantOptions | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    score_threshold: float | None = None,
+    iou_threshold: float | None = None,
+    max_detections: int | None = None,
+    class_agnostic: bool | None = None,
+    classes: Sequence[str] | None = None,
+    offline: bool = False,
+    cache_dir: Path | None = None,
+    artifacts: Path = ARTIFACTS,
+) -> Predictor:
+    """Return a predictor.
+
+    Args:
+        model: An exported .onnx file, or a model's name.
+        backend: "auto", "onnx" or "torch".
+        weights: For torch: what to build the network from; see `cvport.models.checkpoint.open_weights`.
+        options: For torch and a model's name: what the weights do not tell.
+        device: "cpu", "cuda:0" ...; None for the backend's default.
+        threads: Of the network; None for the backend's default.
+        score_threshold: Instead of the model's default.
+        iou_threshold: Instead of the model's default.
+        max_detections: Instead of the model's default.
+        class_agnostic: Instead of the model's default.
+        classes: Report only classes of these names.
+        offline: Never use the network to find weights.
+        cache_dir: Where downloaded weights are kept.
+        artifacts: Where the published artifact of a model's name is looked for.
+
+    Raises:
+        BackendError: The backend or device is not available; looked at before anything else.
+        UsageError: An unknown model, class or option.
+        ArtifactError: The exported file is missing, foreign or damaged.
+        WeightsError: The weights cannot be found or do not fit.
+
+    """
+    name = choose_backend(backend, device)
+    request = _Request(name, device, threads, options or VariantOptions(), weights, offline, cache_dir)
+    if BACKENDS[name].needs == "onnx":
+        predictor = _from_file(_find_artifact(model, artifacts), request)
+    elif _is_file(model):
+        predictor = _from_file_and_weights(Path(model), request)
+    else:
+        predictor = _from_weights(get_model(str(model)), request)
+    changes = {
+        "score_threshold": score_threshold,
+        "iou_threshold": iou_threshold,
+        "max_detections": max_detections,
+        "class_agnostic": class_agnostic,
+    }
+    predictor.postprocess_params = replace(
+        predictor.postprocess_params, **{key: value for key, value in changes.items() if value is not None}
+    )
+    predictor.classes = None if classes is None else _class_ids(classes, predictor.labels)
+    return predictor
+
+
+class _Request(NamedTuple):
+    backend: str
+    device: str | None
+    threads: int | None
+    options: VariantOptions
+    weights: str | Path | None
+    offline: bool
+    cache_dir: Path | None
+
+    def open_backend(self, runnable: object) -> Any:  # noqa: ANN401
+        """Open the backend on what it runs: a path, or a network."""
+        target = f"{BACKENDS[self.backend].module}:open_backend"
+        return resolve(target, __package__ or "")(runnable, self.device, self.threads)
+
+    def open_weights(self, spec: ModelSpec) -> Checkpoint:
+        return open_weights(spec, self.weights, offline=self.offline, cache_dir=self.cache_dir)
+
+
+def _find_artifact(model: str | Path, artifacts: Path) -> Path:
+    """Return the exported file that *model* means."""
+    if _is_file(model):
+        return Path(model)
+    name = get_model(str(model)).name
+    path = artifacts / name / f"{name}.onnx"
+    if not path.is_file():
+        raise ArtifactError(
+            f"{name} has not been exported here: there is no {path}",
+            f"Export it: cvexport {name}  (untrained, to try it out: cvexport {name} --weights seeded)",
+        )
+    return path
+
+
+def _is_file(model: str | Path) -> bool:
+    return isinstance(model, Path) or model.lower().endswith(".onnx")
+
+
+def _from_file(path: Path, request: _Request) -> Predictor:
+    """Return a predictor of an exported file, from what is sealed in it alone."""
+    if request.options != VariantOptions():
+        raise UsageError(
+            "the input size, preprocessing, activation and labels are fixed in an exported file",
+            "Export it again with these options, or run --backend torch with --weights.",
+        )
+    backend = request.open_backend(path)
+    spec, seal = read_seal(backend.metadata, path)
+    return _sealed_predictor(spec, seal, path, backend, batch=seal.batch)
+
+
+def _from_file_and_weights(path: Path, request: _Request) -> Predictor:
+    """Return a predictor of the network that an exported file was made from, with what is sealed in the file."""
+    with OnnxBackend(path) as reader:
+        spec, seal = read_seal(reader.metadata, path)
+    sealed = seal.weights.get("sha256")
+    if request.weights is None:
+        raise WeightsError(
+            f"{request.backend} runs the network, not {path.name}, and needs the weights it was made from",
+            f"Give them: --weights FILE ({seal.weights.get('origin')}, sha256 {sealed})",
+        )
+    if request.options != VariantOptions():
+        raise UsageError("the variant is fixed in an exported file", "Leave the options out, or give the model's name.")
+    checkpoint = request.open_weights(spec)
+    if checkpoint.sha256 != sealed:
+        raise WeightsError(
+            f"{request.weights} are not the weights that {path} was made from",
+            f"Sealed sha256 {sealed}, these have {checkpoint.sha256}.",
+        )
+    plan = spec.plan(checkpoint, VariantOptions(activation=seal.variant.get("activation")))
+    backend = request.open_backend(spec.fuse(spec.build_network(checkpoint.state, plan.variant)))
+    return _sealed_predictor(spec, seal, path, backend)
+
+
+def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
+    """Return a predictor of a network built from weights."""
+    checkpoint = request.open_weights(spec)
+    plan = spec.plan(checkpoint, request.options)
+    backend = request.open_backend(spec.fuse(spec.build_network(checkpoint.state, plan.variant)))
+    return Predictor(spec, backend, plan.preprocess, plan.postprocess, plan.labels, untrained=checkpoint.untrained)
+
+
+def read_seal(metadata: dict[str, str], path: Path) -> tuple[ModelSpec, Seal]:
+    """Return the model and the seal of an exported file.
+
+    Raises:
+        ArtifactError: There is no seal, or none that this version knows.
+
+    """
+    seal = Seal.from_metadata(metadata, path)
+    try:
+        return get_model(seal.model), seal
+    except UsageError as error:
+        raise ArtifactError(f"{path} holds {seal.model!r}, a model unknown to this version", error.hint) from error
+
+
+def _sealed_predictor(
+    spec: ModelSpec, seal: Seal, path: Path, backend: Backend, batch: str | int = "dynamic"
+) -> Predictor:
+    preprocess_type, postprocess_type = spec.params_types
+    return Predictor(
+        spec,
+        backend,
+        read_params(preprocess_type, seal.preprocess, f"the sealed preprocessing of {path}"),
+        read_params(postprocess_type, seal.postprocess, f"the sealed postprocessing of {path}"),
+        seal.labels,
+        batch=batch,
+        untrained=seal.untrained,
+        seal=seal,
+    )
+
+
+def _class_ids(names: Sequence[str], labels: Sequence[str]) -> list[int]:
+    """Return the ids of classes given by name or by number."""
+    ids = []
+    for name in names:
+        if name in labels:
+            ids.append(labels.index(name))
+        elif name.isdigit() and int(name) < len(labels):
+            ids.append(int(name))
+        else:
+            raise UsageError(f"there is no class {name!r}", did_you_mean(name, labels))
+    return ids

@@ -109,7 +109,7 @@ def export(
         checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)
         plan = spec.plan(checkpoint, options)
         network = spec.build_network(checkpoint.state, plan.variant)
-        seal = _make_seal(spec, checkpoint, plan, batch, tools)
+        seal = make_seal(spec, checkpoint, plan, batch, tools)
         onnx_path = staging / f"{spec.name}.onnx"
         onnx_path.write_bytes(make_onnx(spec, network, seal, progress))
         progress("running PyTorch")
@@ -184,7 +184,8 @@ def _choose_legs(backends: Sequence[str], require: Sequence[str]) -> dict[str, d
     return legs
 
 
-def _make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | int, tools: dict[str, str]) -> Seal:
+def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | int, tools: dict[str, str]) -> Seal:
+    """Return what the exported file will say about itself."""
     # A path of this machine would make the same weights give other bytes elsewhere.
     is_address = checkpoint.origin.startswith(("ms:", "hf:", "seeded:"))
     origin = checkpoint.origin if is_address else Path(checkpoint.origin).name

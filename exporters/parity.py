@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 # Untrained networks and empty pictures: so many best candidates are compared instead of those over the threshold.
 BEST = 100
+# Overlaps nearer than this to the suppression threshold may fall on either side of it.
+_IOU_SLACK = 2e-3
 
 
 class CaseReference(NamedTuple):
@@ -257,12 +259,11 @@ def _compare_decoded(
 def _threshold_variants(reference: Reference, case: CaseReference, index: int) -> list[Detections]:
     """Decode the reference again with each threshold moved by the tolerance, up and down."""
     params, limit, best = reference.postprocess, reference.limits.decoded, case.best[index]
-    slack = 2 * (1 - limit.iou)
     variants = []
     for sign in (-1, 1):
         for changes in (
             {"score_threshold": params.score_threshold + sign * 2 * limit.score},
-            {"iou_threshold": params.iou_threshold + sign * slack},
+            {"iou_threshold": params.iou_threshold + sign * _IOU_SLACK},
         ):
             # Which candidates are the best hundred is a threshold too.
             count = None if best is None else best + (sign * 2 if "score_threshold" in changes else 0)

@@ -22,7 +22,8 @@ Verdict = Literal["passed", "failed", "uninformative"]
 SAFETY = 10.0
 # Below this nothing is told apart: float32 carries 24 bits, and a handful of final operations each round once.
 _EPSILON = 16 * 2.0**-24
-_MIN_SCORE, _MIN_PX, _MIN_IOU_LOSS = 1e-5, 1e-2, 1e-4
+# A hundredth of a pixel is nothing to a user, and a box of no area counts its shift in pixels as lost IoU.
+_MIN_SCORE, _MIN_PX, _MIN_IOU_LOSS = 1e-5, 1e-2, 1e-2
 # An output that varies less than this many limits could be wrong without being seen.
 _INFORMATIVE = 20.0
 # A floor over this part of an output's spread is no rounding error: the reference itself is unsound.

@@ -102,4 +102,4 @@ def main(onnx_path: Path) -> int:
         if record["verdict"] != "passed":
             raise ParityFailed("it fails again")
 
-    return run_command(command)
+    return run_command(command, [])

@@ -54,6 +54,8 @@ def nms(
     """
     limit = len(boxes) if max_keep is None else min(max_keep, len(boxes))
     kept: list[int] = []
+    if limit <= 0:
+        return np.array(kept, dtype=np.int64)
     alive = np.ones(len(boxes), dtype=bool)
     # Block by block: one overlap matrix a block costs far less than one call a box, and memory stays bounded.
     for start in range(0, len(boxes), _BLOCK):

@@ -177,8 +177,7 @@ def _read_pickle(path: Path) -> object:
                 "Save only the state dict: torch.save(model.state_dict(), FILE), or convert it to safetensors.",
             ) from error
         raise WeightsError(f"{path} is not a PyTorch checkpoint", "Check that the download is complete.") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-        # torch.load has no error of its own: what a damaged file raises depends on where it is damaged.
+    except Exception as error:  # torch.load has no error of its own: what it raises depends on where the damage is
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(
             f"{path} is not a PyTorch checkpoint: {reason}", "Check that the download is complete."
@@ -188,7 +187,9 @@ def _read_pickle(path: Path) -> object:
 def _numpy_scalars() -> list[Any]:
     from numpy._core import multiarray
 
-    return [multiarray.scalar, np.dtype, *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "?"))]
+    # NumPy 1, with which most published checkpoints were saved, calls the module numpy.core.
+    scalar = [(multiarray.scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [*scalar, np.dtype, *(type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8", "?"))]
 
 
 def unwrap(content: object, path: Path | str) -> tuple[dict[str, Tensor], str, dict[str, Any]]:

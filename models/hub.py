@@ -26,8 +26,8 @@ def download(address: str, *, offline: bool = False, cache_dir: Path | None = No
 
     """
     scheme, _, rest = address.partition(":")
-    name, _, revision = rest.partition("@")
-    if scheme not in _CLIENTS or name.count("/") != 1 or not all(name.split("/")):
+    name, at, revision = rest.partition("@")
+    if scheme not in _CLIENTS or name.count("/") != 1 or not all(name.split("/")) or (at and not revision):
         raise UsageError(
             f"{address!r} is not a hub address", "Give ms:ORG/MODEL or hf:ORG/MODEL, with @REVISION to pin."
         )

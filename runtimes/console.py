@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import logging
 import sys
 from contextlib import contextmanager
@@ -25,11 +26,14 @@ _EXPORT_NEEDS = ("torch", "onnx", "onnxscript", "onnxsim")
 
 def run_command(command: click.Command, args: Sequence[str] | None = None) -> int:
     """Run a click command and return its exit code; every error becomes a message on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        # The name of a file need not be text, and a terminal may know few characters: those are escaped.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = command.main(args=args, standalone_mode=False)
-    except BrokenPipeError:
-        # The reader of stdout has gone, as `| head` does: not an error of ours. The interpreter must not flush it.
-        sys.stdout = None
+    except SystemExit:
+        # click's answer to a reader of stdout that has gone, as `| head` does: not an error of ours.
         return 0
     except (Exception, KeyboardInterrupt) as error:
         return _report(error)
@@ -114,7 +118,7 @@ def read_variant_options(
 
 def _parse_size(text: str) -> tuple[int, int]:
     sides = text.replace("x", ",").split(",")
-    if len(sides) not in (1, 2) or not all(side.strip().isdigit() for side in sides):
+    if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
         raise UsageError(f"{text!r} is not an input size", "Give H or H,W in pixels, for example 416 or 320,640.")
     return int(sides[0]), int(sides[-1])
 

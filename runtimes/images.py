@@ -45,8 +45,8 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     path = Path(path)
     try:
         with warnings.catch_warnings():
-            # Pillow warns at a size of its own; the limit here is the caller's.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns at a size of its own, where the limit here is the caller's, and of damaged EXIF data.
+            warnings.simplefilter("ignore")
             Image.MAX_IMAGE_PIXELS = max(max_pixels, MAX_PIXELS)
             with Image.open(path) as picture:
                 _check_size(path, picture.width, picture.height, max_pixels)
@@ -54,11 +54,15 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}", "Check the path.") from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"{path} is too large: {error}", "Raise the limit with --max-pixels.") from error
+        # Pillow refuses at twice the limit that it is given, before anyone can ask for the size.
+        raise InputError(
+            f"{path} is too large: more than twice the limit of {max_pixels:,} pixels",
+            "Raise the limit with --max-pixels, or shrink the picture.",
+        ) from error
     except UnidentifiedImageError as error:
         what = "is empty" if path.stat().st_size == 0 else "is not an image of a known format"
         raise InputError(f"{path} {what}", "Convert it to PNG or JPEG.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
         # Pillow reports damaged data with any of these, depending on the format.
         raise InputError(f"cannot read {path}: {error}", "The file may be cut short; copy it again.") from error
 
@@ -107,24 +111,35 @@ def find_images(sources: Iterable[str]) -> tuple[list[Path], list[tuple[str, Inp
     A folder gives the pictures directly in it, by their endings. A named file is taken whatever its ending.
 
     Returns:
-        The files, and (source, error) of each folder without pictures and each pattern that matches nothing.
+        The files, and (source, error) of each folder without pictures, each pattern that matches nothing and each
+        source that cannot be looked at.
 
     """
     found: list[Path] = []
     errors: list[tuple[str, InputError]] = []
     for source in sources:
-        path = Path(source)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-            error = InputError(f"no images in the folder {source}", f"Known endings: {' '.join(sorted(SUFFIXES))}")
-        elif any(mark in source for mark in "*?[") and not path.exists():
-            pattern = path.relative_to(path.anchor)
-            inside = sorted(p for p in Path(path.anchor).glob(str(pattern)) if p.is_file())
-            error = InputError(f"nothing matches {source}", "Check the pattern.")
-        else:
-            found.append(path)
-            continue
-        found += inside
-        if not inside:
+        try:
+            found += _expand(source)
+        except InputError as error:
             errors.append((source, error))
+        except (OSError, ValueError) as error:
+            # A folder that may not be read, a name too long for the system, ** inside a word.
+            errors.append((source, InputError(f"cannot look for {source}: {error}", "Check the path.")))
     return found, errors
+
+
+def _expand(source: str) -> list[Path]:
+    """Return the files that one source means."""
+    path = Path(source)
+    if path.is_dir():
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not inside:
+            raise InputError(f"no images in the folder {source}", f"Known endings: {' '.join(sorted(SUFFIXES))}")
+    elif any(mark in source for mark in "*?[") and not path.exists():
+        pattern = path.relative_to(path.anchor)
+        inside = sorted(p for p in Path(path.anchor).glob(str(pattern)) if p.is_file())
+        if not inside:
+            raise InputError(f"nothing matches {source}", "Check the pattern.")
+    else:
+        inside = [path]
+    return inside

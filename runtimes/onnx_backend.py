@@ -22,9 +22,9 @@ def why_not(device: str | None = None) -> str | None:
         import onnxruntime
     except ImportError as error:
         return f"onnxruntime cannot be imported: {error}\nInstall it: pip install onnxruntime"
-    kind = (device or "cpu").partition(":")[0]
-    if kind not in _PROVIDERS:
-        return f"it has no device {device!r}\nKnown devices: {', '.join(_PROVIDERS)}."
+    kind, colon, index = (device or "cpu").partition(":")
+    if kind not in _PROVIDERS or (colon and (kind == "cpu" or not index.isdecimal())):
+        return f"it has no device {device!r}\nKnown devices: cpu, cuda, cuda:N."
     if _PROVIDERS[kind] not in onnxruntime.get_available_providers():
         return f"this onnxruntime was built without {_PROVIDERS[kind]}\nInstall onnxruntime-gpu, or use --device cpu."
     return None
@@ -47,7 +47,7 @@ class OnnxBackend:
 
         Raises:
             ArtifactError: The file is missing or is no ONNX model.
-            BackendError: ONNX Runtime fell back to another device than the one asked for.
+            BackendError: ONNX Runtime cannot use the device, or fell back to another one.
 
         """
         import onnxruntime
@@ -64,6 +64,8 @@ class OnnxBackend:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
         except Exception as error:  # onnxruntime's exceptions have no public base class
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if kind == "cuda" and "CUDA" in reason:
+                raise BackendError(f"ONNX Runtime cannot use {device}: {reason}", "Use --device cpu.") from error
             raise ArtifactError(
                 f"{path} is not a usable ONNX model: {reason}", "Export it again: cvexport MODEL"
             ) from error

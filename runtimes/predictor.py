@@ -139,6 +139,7 @@ class Predictor:
             self._preprocess(image, self.preprocess_params, out=row)[1]
             for image, row in zip(images, inputs, strict=False)
         ]
+        inputs[len(images) :] = 0
         return inputs, frames
 
     def close(self) -> None:
@@ -344,7 +345,7 @@ def _class_ids(names: Sequence[str], labels: Sequence[str]) -> list[int]:
     for name in names:
         if name in labels:
             ids.append(labels.index(name))
-        elif name.isdigit() and int(name) < len(labels):
+        elif name.isdecimal() and int(name) < len(labels):
             ids.append(int(name))
         else:
             raise UsageError(f"there is no class {name!r}", did_you_mean(name, labels))

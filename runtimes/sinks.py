@@ -170,9 +170,15 @@ class PictureSaver:
 
         path = self._target if self.is_file else self._name(Path(source))
         done, data = cv2.imencode(path.suffix, draw(image, result))
+        if not done:
+            height, width = image.shape[:2]
+            raise InputError(
+                f"cannot write {path}: the format does not hold {width}x{height} pixels",
+                "Convert the picture to PNG first.",
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data.tobytes() if done else b"")
+            path.write_bytes(data.tobytes())
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}", "Choose another place with --save.") from error
         return path

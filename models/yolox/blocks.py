@@ -8,6 +8,7 @@ All tensors are float32 NCHW; a block keeps height and width unless it has a str
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -118,7 +119,7 @@ class RepVGGBlock(nn.Module):
         """Compute (N,in,H,W) to (N,out,H/stride,W/stride)."""
         if self.rbr_reparam is not None:
             return functional.relu(self.rbr_reparam(x), inplace=True)
-        total: Tensor = sum(branch(x) for branch in self._branches())
+        total = reduce(torch.add, (branch(x) for branch in self._branches()))
         return functional.relu(total, inplace=True)
 
     def fuse(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -147,7 +148,7 @@ class ASFF(nn.Module):
         resized = [own if source == self.scale else resize(source, x, own) for source, x in enumerate(scales)]
         weights = [self.get_submodule(f"weight_level_{source}")(x) for source, x in enumerate(resized)]
         shares = torch.softmax(self.weight_levels(torch.cat(weights, dim=1)), dim=1)
-        mixed = sum(x * shares[:, source : source + 1] for source, x in enumerate(resized))
+        mixed = reduce(torch.add, (x * shares[:, source : source + 1] for source, x in enumerate(resized)))
         y: Tensor = self.expand(mixed)
         return y
 

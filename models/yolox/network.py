@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..errors import WeightsError
 from ..loading import load_strict
 from .head import TOODHead, YOLOXHead
 from .neck import PAFPN
@@ -61,7 +62,13 @@ def build_network(
         shapes = {key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()}
         variant = infer_variant(shapes, activation)
     # On the meta device nothing is allocated or initialised before the weights are known to fit.
-    with torch.device("meta"):
-        network = YOLOX(variant)
+    try:
+        with torch.device("meta"):
+            network = YOLOX(variant)
+    except (ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"no network can be built as these weights tell it ({variant.title}): {error}",
+            "Check that the file is complete; the shapes of its tensors contradict the YOLOX layout.",
+        ) from error
     load_strict(network, state_dict)
     return network.eval().requires_grad_(False)

@@ -61,6 +61,10 @@ class PostprocessParams:
     activation: Literal["sigmoid", "none"] = "sigmoid"
 
 
+# exp() of this many cells is a side of 4e9 pixels at stride 8.
+_MAX_LOG_SIDE = np.float32(20)
+
+
 class _Candidates(NamedTuple):
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -172,9 +176,8 @@ def _decode_boxes(
     """
     grid = np.stack((cells % grid_width, cells // grid_width)).astype(np.float32)
     centre = (regression[:2] + grid) * np.float32(stride)
-    # exp() of an untrained or damaged network may overflow; an infinite box is clipped to the image later.
-    with np.errstate(over="ignore"):
-        half = np.exp(regression[2:]) * np.float32(0.5 * stride)
+    # An untrained or damaged network may ask for boxes whose area overflows; these are larger than any picture.
+    half = np.exp(np.minimum(regression[2:], _MAX_LOG_SIDE)) * np.float32(0.5 * stride)
     return np.concatenate((centre - half, centre + half)).T
 
 
@@ -184,6 +187,6 @@ def _logit(probability: float, activation: str) -> np.float32:
         return np.float32(probability)
     if probability <= 0:
         return np.float32(-np.inf)
-    if probability >= 1:
-        return np.float32(np.inf)
-    return np.float32(math.log(probability / (1 - probability)) - 1e-4)
+    # Just below 1 the sigmoid is flat: in float32 it is 1 from a logit of 17 on.
+    low = min(probability, 1.0) * (1 - 1e-5)
+    return np.float32(math.log(low / (1 - low)))

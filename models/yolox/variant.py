@@ -38,6 +38,13 @@ _STEM_CHANNELS = 64
 # Blocks of RepVGGYOLOX's stages 1 to 4 at depth 1, not counting the first of each (EasyCV repvgg_yolox_backbone.py).
 _REPVGG_REPEATS = (6, 12, 18, 6)
 
+# Where the blocks of each stage are listed, and where the hidden width of the TOOD head's layer attention shows.
+_DARK_STAGES = tuple(
+    rf"backbone\.backbone\.{stage}\.m" for stage in (r"dark2\.1", r"dark3\.1", r"dark4\.1", r"dark5\.2")
+)
+_REPVGG_STAGES = tuple(rf"backbone\.backbone\.stage{stage}(?=\.\d+\.rbr_)" for stage in (1, 2, 3, 4))
+_LAYER_ATTENTION = r"head\.(cls|reg)_decomps\.\d\.layer_attention\.0\.(weight|bias)"
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -121,7 +128,7 @@ class Variant:
 
 
 def _stage_blocks(backbone: Backbone, depth: float) -> tuple[int, ...]:
-    """Blocks a stage, as upstream derives them from its depth multiple."""
+    """Return the blocks of each stage, as upstream derives them from its depth multiple."""
     if backbone == "RepVGGYOLOX":
         return tuple(1 + max(round(repeats * depth), 1) for repeats in _REPVGG_REPEATS)
     base = max(round(3 * depth), 1)
@@ -186,35 +193,29 @@ def infer_variant(shapes: Shapes, activation: str = "silu") -> Variant:
 
     """
     backbone = _infer_backbone(shapes)
-    prefix = r"backbone\.backbone\."
     csp = backbone == "CSPDarknet"
-    stages = (
-        (rf"{prefix}dark2\.1\.m", rf"{prefix}dark3\.1\.m", rf"{prefix}dark4\.1\.m", rf"{prefix}dark5\.2\.m")
-        if csp
-        else tuple(rf"{prefix}stage{stage}(?=\.\d+\.rbr_)" for stage in (1, 2, 3, 4))
-    )
-    gsconv = any(True for _ in _matches(shapes, r"backbone\.gsconv\d\."))
-    vov = any(True for _ in _matches(shapes, r"backbone\.vovGSCSP\d\."))
+    gsconv = _has(shapes, r"backbone\.gsconv\d\.")
     attention = _infer_attention(shapes)
-    tood = any(True for _ in _matches(shapes, r"head\.(inter_convs|cls_decomps|reg_decomps)\."))
-    layer_attention = r"head\.(cls|reg)_decomps\.\d\.layer_attention"
+    tood = _has(shapes, r"head\.(inter_convs|cls_decomps|reg_decomps)\.")
     return Variant(
         backbone=backbone,
         width=_infer_width(shapes),
-        blocks=tuple(_count(shapes, stage) for stage in stages),
+        blocks=tuple(_count(shapes, stage) for stage in (_DARK_STAGES if csp else _REPVGG_STAGES)),
         neck_blocks=_count(shapes, r"backbone\.(C3_[pn]\d|vovGSCSP\d)\.m"),
-        num_classes=_dimension(shapes, r"head\.cls_preds\.\d\.(weight|bias)", 0, "the number of classes"),
-        depthwise=csp and _vote(_named(shapes, rf"{prefix}dark\d\.0\.(dconv|conv)\.")) == "dconv",
+        num_classes=_infer_classes(shapes),
+        depthwise=csp and _vote(_named(shapes, r"backbone\.backbone\.dark\d\.0\.(dconv|conv)\.")) == "dconv",
         form="deploy" if _vote(_named(shapes, r".*\.(rbr_reparam|rbr_dense)\.")) == "rbr_reparam" else "train",
         neck="gsconv" if gsconv else "yolo",
-        neck_mode="part" if gsconv and not vov else "all",
+        neck_mode="part" if gsconv and not _has(shapes, r"backbone\.vovGSCSP\d\.") else "all",
         attention=attention,
-        asff_channels=_dimension(shapes, r"backbone\.asff_\d\.weight_level_\d\.conv\.weight", 0) if attention else 0,
-        expand_kernel=_dimension(shapes, r"backbone\.asff_\d\.expand\.conv\.weight", 2) if attention else 0,
+        asff_channels=_first_dimension(shapes, r"backbone\.asff_\d\.weight_level_\d\.conv\.weight$")
+        if attention
+        else 0,
+        expand_kernel=_infer_expand_kernel(shapes) if attention else 0,
         head="TOODHead" if tood else "YOLOXHead",
         conv_type=_infer_conv_type(shapes),
         stacked_convs=_count(shapes, r"head\.inter_convs") if tood else 0,
-        attention_hidden=_dimension(shapes, rf"{layer_attention}\.0\.(weight|bias)", 0) if tood else 0,
+        attention_hidden=_first_dimension(shapes, _LAYER_ATTENTION) if tood else 0,
         activation=_known_activation(activation),
     )
 
@@ -245,24 +246,29 @@ def _infer_width(shapes: Shapes) -> float:
         (r"head\.(cls|reg|obj)_preds\.\d\.weight", 1, head),
         (r"backbone\.backbone\.(stem\.conv\.conv|stage0\.rbr_(dense\.conv|1x1\.conv|reparam))\.weight", 0, stem),
     )
-    votes = (
-        shape[axis] / base
-        for pattern, axis, base in sources
-        for _, shape in _matches(shapes, pattern)
-        if len(shape) > axis and shape[axis] > 0
-    )
+    votes = (size / base for pattern, axis, base in sources for size in _sizes(shapes, pattern, axis))
     width = _vote(votes)
     if width is None:
         raise _not_yolox(shapes, "head.stems.0.conv.weight, whose rows tell the width")
     return width
 
 
+def _infer_classes(shapes: Shapes) -> int:
+    classes = _vote(_sizes(shapes, r"head\.cls_preds\.\d\.(weight|bias)", 0))
+    if classes is None:
+        raise _not_yolox(shapes, "head.cls_preds.0.weight, whose rows tell the number of classes")
+    return classes
+
+
+def _infer_expand_kernel(shapes: Shapes) -> int:
+    return _vote(_sizes(shapes, r"backbone\.asff_\d\.expand\.conv\.weight", 2)) or 1
+
+
 def _infer_attention(shapes: Shapes) -> Attention | None:
     """ASFF resizes by learned convolutions; the simple one has none of those."""
-    if not any(True for _ in _matches(shapes, r"backbone\.asff_\d\.")):
+    if not _has(shapes, r"backbone\.asff_\d\."):
         return None
-    learned = any(True for _ in _matches(shapes, r"backbone\.asff_\d\.(stride|compress)_level_\d\."))
-    return "ASFF" if learned else "ASFF_sim"
+    return "ASFF" if _has(shapes, r"backbone\.asff_\d\.(stride|compress)_level_\d\.") else "ASFF_sim"
 
 
 def _infer_conv_type(shapes: Shapes) -> ConvType:
@@ -277,6 +283,10 @@ def _matches(shapes: Shapes, pattern: str) -> Iterator[tuple[re.Match[str], Sequ
     for key, shape in shapes.items():
         if match := compiled.match(key):
             yield match, shape
+
+
+def _has(shapes: Shapes, pattern: str) -> bool:
+    return any(True for _ in _matches(shapes, pattern))
 
 
 def _named(shapes: Shapes, pattern: str) -> Iterator[str]:
@@ -295,17 +305,14 @@ def _count(shapes: Shapes, prefix: str) -> int:
     return 1 + max((int(match["index"]) for match, _ in _matches(shapes, rf"{prefix}\.(?P<index>\d\d?)\.")), default=0)
 
 
-def _dimension(shapes: Shapes, pattern: str, axis: int, what: str = "") -> int:
-    """Return the most frequent size along *axis* of the keys that match; 1 if it may be left to strict loading."""
-    size = _vote(shape[axis] for _, shape in _matches(shapes, pattern + "$") if len(shape) > axis and shape[axis] > 0)
-    if size is None and what:
-        raise _not_yolox(shapes, f"{_readable(pattern)}, whose rows tell {what}")
-    return size or 1
+def _sizes(shapes: Shapes, pattern: str, axis: int) -> Iterator[int]:
+    """Yield the size along *axis* of every key that starts with *pattern*, where there is such an axis."""
+    return (shape[axis] for _, shape in _matches(shapes, pattern) if len(shape) > axis and shape[axis] > 0)
 
 
-def _readable(pattern: str) -> str:
-    """Return the key that *pattern* looks for, as a person would write it."""
-    return re.sub(r"\((\w+)\|[^)]*\)", r"\1", pattern).replace(r"\d", "0").replace("\\", "")
+def _first_dimension(shapes: Shapes, pattern: str) -> int:
+    """Return the most frequent number of rows; 1 if no key is left, which strict loading will then list."""
+    return _vote(_sizes(shapes, pattern, 0)) or 1
 
 
 def _not_yolox(shapes: Shapes, looked_for: str) -> WeightsError:

@@ -1,0 +1,278 @@
+"""From weights to what is on the disk afterwards: published, rejected, or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from cvport import ParityFailed, ParityIncomplete, UsageError, VariantOptions, WeightsError
+from cvport.exporters import export as module
+from cvport.exporters.cli import cvexport
+from cvport.exporters.export import export
+from cvport.exporters.publish import verify_sums
+from cvport.runtimes.console import run_command
+
+OPTIONS = VariantOptions(input_size=(160, 160))
+
+
+@pytest.fixture
+def weights(small, tmp_path):
+    path = tmp_path / "nano.pth"
+    torch.save({"model": {key: torch.from_numpy(value) for key, value in small.checkpoint.state.items()}}, path)
+    return path
+
+
+@pytest.fixture
+def quick(small, monkeypatch):
+    """Reuse one traced graph, sealed anew: tracing is the same each time and takes most of an export."""
+
+    def make_onnx(_spec, _network, seal, progress):
+        progress("tracing the network")
+        model = onnx.load_from_string(small.onnx)
+        return module.finish(model, seal)
+
+    monkeypatch.setattr(module, "make_onnx", make_onnx)
+
+
+def snapshot(folder):
+    """Every file below a folder, links followed, with its bytes."""
+    found = {}
+    for root, _, names in os.walk(folder, followlinks=True):
+        for name in names:
+            path = os.path.join(root, name)  # noqa: PTH118
+            with open(path, "rb") as file:  # noqa: PTH123
+                found[os.path.relpath(path, folder)] = file.read()
+    return found
+
+
+@pytest.fixture
+def published(quick, weights, tmp_path):
+    return export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS)
+
+
+def spoil(monkeypatch):
+    clean = module.make_onnx
+
+    def make_onnx(spec, network, seal, progress):
+        model = onnx.load_from_string(clean(spec, network, seal, progress))
+        tensor = next(t for t in model.graph.initializer if t.name == "head.obj_preds.0.weight")
+        value = onnx.numpy_helper.to_array(tensor) * np.float32(1.01)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
+        return model.SerializeToString()
+
+    monkeypatch.setattr(module, "make_onnx", make_onnx)
+
+
+def test_published_artifact(published, weights):
+    assert sorted(path.name for path in published.folder.iterdir()) == ["SHA256SUMS", "parity.json", "yolox.onnx"]
+    verify_sums(published.folder)
+    record = json.loads(published.parity.read_text())
+    assert record["verdict"] == "passed"
+    assert record["onnx_sha256"] == module.sha256_file(published.onnx)
+    assert record["legs"]["npu"]["status"] == "not run"
+    assert record["legs"]["npu"]["reason"]
+    assert record["untrained"] is False
+    assert published.loaded == "642/642 tensors, 897,144 parameters"
+    assert all("derived" in limit for limit in record["limits"]["tensors"].values())
+
+
+def test_sealed_metadata(published, weights):
+    model = onnx.load(published.onnx)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
+    (entry,) = model.metadata_props
+    seal = json.loads(entry.value)
+    assert entry.key == "cvport"
+    assert seal["weights"] == {"sha256": module.sha256_file(weights), "origin": "nano.pth", "untrained": False}
+    assert seal["labels"] == ["class_0", "class_1", "class_2"]
+    assert seal["preprocess"]["convention"] == "megvii"
+    assert seal["input_size"] == [160, 160]
+    assert set(seal["tools"]) == {"cvport", "torch", "onnx", "onnxscript", "onnxsim"}
+    names = [output.name for output in model.graph.output]
+    assert names == ["cls_0", "reg_0", "obj_0", "cls_1", "reg_1", "obj_1", "cls_2", "reg_2", "obj_2"]
+    shape = model.graph.output[3].type.tensor_type.shape.dim
+    assert [dim.dim_param or dim.dim_value for dim in shape] == ["batch", 3, 10, 10]
+    # Nothing of the machine that made it.
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    assert str(weights.parent).encode() not in published.onnx.read_bytes()
+
+
+def test_same_weights_give_the_same_bytes(small, make_small):
+    again = make_small()
+    assert again.onnx == small.onnx
+
+
+def test_failure_is_rejected_with_its_evidence(published, weights, tmp_path, monkeypatch):
+    before = snapshot(published.folder)
+    spoil(monkeypatch)
+    with pytest.raises(ParityFailed, match="obj_0") as failure:
+        export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS)
+    assert failure.value.exit_code == 6
+    assert snapshot(published.folder) == before
+    (rejected,) = (tmp_path / "out/rejected").iterdir()
+    names = ["SHA256SUMS", "inputs.npz", "parity.json", "replay.py", "yolox.onnx"]
+    assert sorted(path.name for path in rejected.iterdir()) == names
+    assert str(rejected / "replay.py") in failure.value.hint
+    # The script fails in the same way, in a process that has no PyTorch.
+    code = "import sys; sys.modules['torch'] = None; import runpy; runpy.run_path(sys.argv[1], run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(rejected / "replay.py")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 6, done.stderr
+    record = json.loads((rejected / "parity.json").read_text())
+    worst = max(
+        e["figures"]["max_abs"] for e in record["comparisons"] if e["what"] == "obj_0" and "max_abs" in e["figures"]
+    )
+    assert f"{worst:.2e}" in done.stdout
+    assert "failed" in done.stdout
+
+
+@pytest.mark.parametrize("step", ["loading weights", "tracing the network", "running PyTorch", "publishing"])
+def test_interrupted_export_leaves_nothing(published, weights, tmp_path, step):
+    before = snapshot(tmp_path / "out")
+
+    def interrupt(current):
+        if current == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS, progress=interrupt)
+    assert snapshot(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_stopped_process_leaves_the_published_artifact(published, weights, tmp_path, sent):
+    before = snapshot(published.folder)
+    driver = (
+        "import sys, threading; from cvport.exporters import export as m; from cvport.exporters.cli import cvexport\n"
+        "from cvport.runtimes.console import run_command\n"
+        "def trace(*_): print('here', flush=True); threading.Event().wait(60)\n"
+        "m.trace = trace\n"
+        "sys.exit(run_command(cvexport, sys.argv[1:]))"
+    )
+    arguments = ["yolox", "--weights", str(weights), "--input-size", "160", "-o", str(tmp_path / "out")]
+    with subprocess.Popen(
+        [sys.executable, "-c", driver, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "here\n"
+        assert any((tmp_path / "out/.staging").iterdir())
+        process.send_signal(sent)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == (130 if sent is signal.SIGINT else -signal.SIGKILL)
+    assert "Traceback" not in errors
+    if sent is signal.SIGINT:
+        assert not any((tmp_path / "out/.staging").iterdir())
+    assert snapshot(published.folder) == before
+    # What a killed export left behind is cleared by the next.
+    time.sleep(0.01)
+    export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS)
+    assert not any((tmp_path / "out/.staging").iterdir())
+
+
+def test_wrong_requests(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(UsageError, match="opset 17 is not supported"):
+        export("yolox", weights="seeded", output=out, opset=17)
+    with pytest.raises(UsageError, match="batch 'many'"):
+        export("yolox", weights="seeded", output=out, batch="many")
+    with pytest.raises(UsageError, match="no leg 'tpu'"):
+        export("yolox", weights="seeded", output=out, require=["tpu"])
+    with pytest.raises(UsageError, match="multiples of 32"):
+        export("yolox", weights="seeded", output=out, options=VariantOptions(input_size=(100, 100)))
+    with pytest.raises(UsageError, match="no model 'yolo'") as error:
+        export("yolo", weights="seeded", output=out)
+    assert "'yolox'" in error.value.hint
+    assert not (out / "yolox").exists()
+
+
+def test_required_leg_that_cannot_run_is_incomplete(tmp_path):
+    with pytest.raises(ParityIncomplete, match="npu leg cannot run") as error:
+        export("yolox", weights="seeded", output=tmp_path / "out", require=["npu"])
+    assert error.value.exit_code == 7
+    assert not (tmp_path / "out").exists()
+
+
+def test_checkpoint_of_another_shape_names_the_keys(small, tmp_path):
+    state = {key: torch.from_numpy(value) for key, value in small.checkpoint.state.items()}
+    state.pop("head.stems.1.conv.weight")
+    state["extra"] = torch.zeros(3)
+    state["head.stems.2.bn.bias"] = torch.zeros(7)
+    torch.save(state, tmp_path / "bad.pth")
+    with pytest.raises(WeightsError) as error:
+        export("yolox", weights=tmp_path / "bad.pth", output=tmp_path / "out", options=OPTIONS)
+    for text in ("head.stems.1.conv.weight", "extra", "head.stems.2.bn.bias", "(7,)"):
+        assert text in str(error.value)
+    assert not any((tmp_path / "out").glob("yolox*"))
+
+
+def test_non_finite_weights_are_not_published(quick, small, tmp_path):
+    state = {key: torch.from_numpy(value.copy()) for key, value in small.checkpoint.state.items()}
+    state["head.obj_preds.2.weight"][0, 0] = torch.nan
+    torch.save({"model": state}, tmp_path / "nan.pth")
+    with pytest.raises(ParityFailed, match="not finite"):
+        export("yolox", weights=tmp_path / "nan.pth", output=tmp_path / "out", options=OPTIONS)
+    assert not (tmp_path / "out/yolox").exists()
+
+
+def test_tolerance_replaces_a_limit(quick, weights, tmp_path):
+    tight = ["cls_0:atol=1e-12"]
+    with pytest.raises(ParityFailed, match="cls_0"):
+        export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS, tolerances=tight)
+    for wrong in ("cls_0", "cls_9:atol=1", "cls_0:px=1", "decoded:atol=1", "cls_0:atol=-1", "cls_0:atol=x"):
+        with pytest.raises(UsageError):
+            export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS, tolerances=[wrong])
+
+
+def test_probes_of_the_user_are_compared_too(quick, weights, tmp_path):
+    import cv2
+
+    (tmp_path / "photos").mkdir()
+    cv2.imwrite(str(tmp_path / "photos/a.png"), np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8))
+    artifact = export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS, probes=[tmp_path / "photos"])
+    assert any(entry["case"] == "a.png" for entry in artifact.record["comparisons"])
+
+
+def test_fixed_batch(weights, tmp_path):
+    artifact = export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS, batch=2)
+    shape = onnx.load(artifact.onnx).graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_value for dim in shape] == [2, 3, 160, 160]
+    assert all(len(case["pictures"]) == 2 for case in artifact.record["cases"])
+
+
+def test_command_prints_result_on_stdout_alone(quick, weights, tmp_path, capsys):
+    arguments = ["yolox", "--weights", str(weights), "--input-size", "160", "-o", str(tmp_path / "out")]
+    assert run_command(cvexport, arguments) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert "642/642 tensors, 897,144 parameters" in printed.out
+    assert "npu not run" in printed.out
+    assert run_command(cvexport, [*arguments, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["verdict"] == "passed"
+    assert content["onnx"] == str(tmp_path / "out/yolox/yolox.onnx")
+
+
+def test_commands_about_models(capsys):
+    assert run_command(cvexport, ["list"]) == 0
+    assert "yolox" in capsys.readouterr().out
+    assert run_command(cvexport, ["show", "yolox"]) == 0
+    assert "multiples of 32" in capsys.readouterr().out
+    assert run_command(cvexport, ["yolo", "--weights", "seeded"]) == 2
+    assert "Did you mean 'yolox'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["/proc/cvport", "file/out"])
+def test_output_that_cannot_be_written(place, weights, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    started = time.monotonic()
+    assert run_command(cvexport, ["yolox", "--weights", str(weights), "-o", str(tmp_path / place)]) == 4
+    # Found out before the work, not after it.
+    assert time.monotonic() - started < 5
+    assert "Traceback" not in capsys.readouterr().err

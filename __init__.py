@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .models.results import Detections
     from .models.spec import VariantOptions
     from .runtimes.drawing import draw
+    from .runtimes.images import read_image
     from .runtimes.predictor import Predictor, load
 
 __version__ = "0.1.0"
@@ -49,6 +50,7 @@ _WHERE = {
     "get_model": ".models.registry",
     "list_models": ".models.registry",
     "load": ".runtimes.predictor",
+    "read_image": ".runtimes.images",
 }
 
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "get_model",
     "list_models",
     "load",
+    "read_image",
 ]
 
 

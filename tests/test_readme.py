@@ -1,0 +1,82 @@
+"""The README is executed: its commands print what it shows, its Python runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    import skimage
+
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copy(Path(skimage.__file__).parent / "data/astronaut.png", folder / "image.png")
+    return folder
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+def commands():
+    (block,) = blocks("console")
+    return [(part.partition("\n")[0], part.partition("\n")[2]) for part in re.split(r"^\$ ", block, flags=re.M) if part]
+
+
+def shape(text):
+    """The text without what differs from machine to machine: rounding errors, times, the spaces before them."""
+    return re.sub(r"\s+", " ", re.sub(r"\d+\.\d+(e[-+]\d+)?", "#", text)).strip()
+
+
+def test_commands_print_what_is_shown(folder):
+    shown = commands()
+    assert len(shown) == 4
+    for command, output in shown:
+        name, *arguments = shlex.split(command)
+        done = subprocess.run(
+            [BIN / name, *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert shape(done.stdout) == shape(output), command
+    assert (folder / "out/image_onnx.png").is_file()
+
+
+def test_python_runs(folder, monkeypatch, capsys):
+    (block,) = blocks("python")
+    monkeypatch.chdir(folder)
+    # The export is the command's, which ran above; everything else runs as it stands.
+    code = block.replace('cvport.export("yolox", weights="seeded", output="artifacts")', "Published()")
+    assert code != block
+
+    class Published:
+        onnx = Path("artifacts/yolox/yolox.onnx")
+
+    exec(code, {"Published": Published})
+    assert re.fullmatch(r"(hand 0\.\d\d \[.*\]\n)+", capsys.readouterr().out)
+
+
+def test_exit_codes_are_the_documented_ones():
+    from cvport.models import errors
+
+    documented = {0: "ok", 1: "internal", 2: "usage", 3: "input or data", 4: "weights or artifact"}
+    documented |= {5: "backend unavailable", 6: "parity failed", 7: "parity incomplete", 130: "interrupted"}
+    table = README.partition("## Exit codes")[2].partition("\n\n")[2].splitlines()
+    numbers = [int(cell) for cell in table[0].strip("| ").split("|")]
+    assert dict(zip(numbers, (cell.strip() for cell in table[2].strip("| ").split("|")), strict=True)) == documented
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CvportError)]
+    assert {kind.exit_code for kind in kinds} == {1, 2, 3, 4, 5, 6, 7}

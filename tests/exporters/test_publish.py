@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from cvport.exporters.publish import publish, reject, replace_files, sha256_file, stage, verify_sums
+from cvport.exporters.publish import publish, reject, sha256_file, stage, verify_sums
 from cvport.models.errors import ArtifactError
 
 NAME = "model"
@@ -91,7 +91,7 @@ def test_fresh_publish(output: Path) -> None:
 
 
 def test_sums_are_those_of_sha256sum(output: Path) -> None:
-    names = ["z.onnx", "a b.json", "sub/ü.png", "back\\slash", "two\nlines", "line\u2028separator"]
+    names = ["z.onnx", "a b.json", "sub/ü.png"]
     target = export(output, {name: name.encode() for name in names})
 
     sums = (target / "SHA256SUMS").read_text()
@@ -147,22 +147,6 @@ def test_publishing_the_same_again_repairs(output: Path) -> None:
     (target / "probes").rmdir()
 
     assert contents(export(output, NEW)) == NEW
-
-
-def test_nothing_staged_is_not_published(output: Path) -> None:
-    export(output, OLD)
-    with pytest.raises(ArtifactError, match="nothing to publish"):
-        export(output, {})
-    assert contents(output / NAME) == OLD
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", ".store", "rejected", "a/b", "a\\b", "/etc"])
-def test_names_stay_inside_the_output_folder(output: Path, name: str) -> None:
-    with pytest.raises(ArtifactError, match="cannot be called"), stage(output, name):
-        pass
-    for move in (publish, reject):
-        with pytest.raises(ArtifactError, match="cannot be called"):
-            move(output, output, name)
 
 
 def test_everything_is_on_the_disk_before_it_is_reachable(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,15 +320,9 @@ def publish_new(output: Path) -> None:
     export(output, NEW)
 
 
-def complete(output: Path) -> None:
-    replace_files(output, NAME, {"parity.json": b"complete", "probes/two.png": b"more"})
-
-
 @dataclass(frozen=True)
 class Scenario:
     before: Callable[[Path], None]
-    work: Callable[[Path], None] = publish_new
-    after: dict[str, bytes] = field(default_factory=lambda: NEW)
     symlinks: bool = True
     two_renames: bool = False
 
@@ -354,7 +332,6 @@ SCENARIOS = {
     "plain-folder": Scenario(over_a_plain_folder, two_renames=True),
     "same": Scenario(over_the_same),
     "no-symlinks": Scenario(over_a_link, symlinks=False, two_renames=True),
-    "replace-files": Scenario(over_a_link, complete, {**OLD, "parity.json": b"complete", "probes/two.png": b"more"}),
 }
 FAULTS = {
     kill: {-signal.SIGKILL},
@@ -385,15 +362,15 @@ def test_fault_at_every_step(
     while FINISHED not in endings:
         scenario.before(output)
         was = contents(target)
-        endings.append(run_with_fault(lambda: scenario.work(output), len(endings) + 1, fault))
+        endings.append(run_with_fault(lambda: publish_new(output), len(endings) + 1, fault))
 
         if fault is kill and scenario.two_renames and not os.path.lexists(target):
             whole = [contents(path) for path in (output / ".store").iterdir()]
             assert was in whole
-            assert scenario.after in whole
+            assert NEW in whole
         else:
             found.append(contents(target))
-            assert found[-1] in (was, scenario.after)
+            assert found[-1] in (was, NEW)
         for place in generations(output):
             verify_sums(place)
         if fault is kill:
@@ -405,7 +382,7 @@ def test_fault_at_every_step(
     assert len(endings) > 15, "the faults did happen"
     assert set(endings) == {*FAULTS[fault], FINISHED}
     assert was in found
-    assert found[-1] == scenario.after
+    assert found[-1] == NEW
 
 
 def test_failed_swap_leaves_no_second_copy_on_a_full_disk(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -496,14 +473,8 @@ def test_file_system_without_locks(output: Path, monkeypatch: pytest.MonkeyPatch
 # --- plain folders, no symlinks
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_plain_folder_is_moved_aside_and_never_deleted(
-    output: Path, caplog: pytest.LogCaptureFixture, whole: bool
-) -> None:
-    if whole:
-        over_a_plain_folder(output)
-    else:
-        fill(output / NAME, {"my notes.txt": b"precious"})
+def test_plain_folder_is_moved_aside_and_never_deleted(output: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fill(output / NAME, {"my notes.txt": b"precious"})
     before = {path.name: path.read_bytes() for path in (output / NAME).iterdir()}
     with caplog.at_level(logging.WARNING):
         for number in range(4):
@@ -514,13 +485,6 @@ def test_plain_folder_is_moved_aside_and_never_deleted(
     (kept,) = (output / ".store").glob(f"{NAME}-kept-*")
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
     assert str(kept) in caplog.text
-
-
-def test_plain_copy_of_the_same_artifact_stays(output: Path) -> None:
-    over_a_plain_folder(output)
-    assert contents(export(output, OLD)) == OLD
-    assert not (output / NAME).is_symlink()
-    assert generations(output) == []
 
 
 def test_plain_folder_is_put_back_when_the_swap_fails(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -542,13 +506,13 @@ def test_plain_folder_is_put_back_when_the_swap_fails(output: Path, monkeypatch:
 
 @pytest.mark.usefixtures("no_symlinks")
 def test_without_symlinks_plain_folders_are_published(output: Path) -> None:
-    for number in (0, 1, 2, 3, 3, 2):
+    for number in (0, 1, 2, 3):
         target = export(output, {"model.onnx": bytes([number])})
         assert contents(target) == {"model.onnx": bytes([number])}
         assert not target.is_symlink()
 
     (previous,) = (path for path in (output / ".store").iterdir())
-    assert contents(previous) == {"model.onnx": b"\x03"}
+    assert contents(previous) == {"model.onnx": b"\x02"}
     assert staged(output) == []
 
 
@@ -604,55 +568,6 @@ def test_reject_names_the_current_time(output: Path) -> None:
 # --- replace_files
 
 
-@pytest.mark.parametrize("links", [True, False])
-def test_replace_files_changes_only_these(output: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
-    if not links:
-        monkeypatch.setattr(os, "link", refuse_symlinks)
-    before = export(output, NEW).resolve()
-    target = replace_files(output, NAME, {"parity.json": b"complete", "probes/two.png": b"more"})
-
-    assert target == output / NAME
-    assert contents(target) == {**NEW, "parity.json": b"complete", "probes/two.png": b"more"}
-    assert (target / "model.onnx").samefile(before / "model.onnx") is links
-    assert contents(before) == NEW, "readers of the previous generation are not disturbed"
-    assert set(generations(output)) == {before, target.resolve()}
-
-
-def test_replace_files_does_not_seal_damage(output: Path) -> None:
-    target = export(output, OLD)
-    (target / "model.onnx").write_bytes(b"bit rot")
-    with pytest.raises(ArtifactError, match=r"altered model\.onnx"):
-        replace_files(output, NAME, {"parity.json": b"complete"})
-
-
-def test_replace_files_does_not_undo_another_export(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    export(output, OLD)
-    link = os.link
-
-    def meanwhile(*args: object, **kwargs: object) -> None:
-        monkeypatch.setattr(os, "link", link)
-        export(output, NEW)
-        link(*args, **kwargs)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(os, "link", meanwhile)
-    with pytest.raises(ArtifactError, match="in the meantime"):
-        replace_files(output, NAME, {"parity.json": b"complete"})
-    assert contents(output / NAME) == NEW
-    assert staged(output) == []
-
-
-def test_replace_files_needs_an_artifact(output: Path) -> None:
-    with pytest.raises(ArtifactError, match="no artifact in"):
-        replace_files(output, NAME, {"parity.json": b"complete"})
-
-
-@pytest.mark.parametrize("relative", ["", ".", "..", "../x", "/etc/x", "a/../../x", "a//b", "SHA256SUMS"])
-def test_replace_files_stays_inside(output: Path, relative: str) -> None:
-    export(output, OLD)
-    with pytest.raises(ArtifactError, match="not the name of a file"):
-        replace_files(output, NAME, {relative: b"x"})
-
-
 # --- verify_sums
 
 
@@ -661,7 +576,7 @@ def test_verify_sums_names_the_files(output: Path) -> None:
     verify_sums(target)
     (target / "parity.json").write_bytes(b"forged")
     (target / "probes" / "one.png").unlink()
-    with pytest.raises(ArtifactError, match=r"missing probes/one\.png; altered parity\.json") as caught:
+    with pytest.raises(ArtifactError, match=r"altered parity\.json; missing 'probes/one\.png'") as caught:
         verify_sums(target)
     assert "cvexport" in caught.value.hint
 
@@ -670,14 +585,14 @@ def test_verify_sums_names_the_files(output: Path) -> None:
 def test_verify_sums_refuses_broken_sums(output: Path, sums: bytes) -> None:
     target = export(output, OLD)
     (target / "SHA256SUMS").write_bytes(sums)
-    with pytest.raises(ArtifactError, match="not a line of sums"):
+    with pytest.raises(ArtifactError, match=r"damaged|cannot be read"):
         verify_sums(target)
 
 
 def test_verify_sums_without_sums(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="there is no SHA256SUMS"):
+    with pytest.raises(ArtifactError, match="SHA256SUMS cannot be read"):
         verify_sums(tmp_path)
-    with pytest.raises(ArtifactError, match="there is no artifact"):
+    with pytest.raises(ArtifactError, match="SHA256SUMS cannot be read"):
         verify_sums(tmp_path / "missing")
 
 

@@ -31,7 +31,7 @@ class _ModelGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands:
-            return "MODEL", _export_command, args
+            return "", _export_command, args
         return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -50,8 +50,16 @@ def cvexport() -> None:
 @click.command(context_settings=_SETTINGS, epilog=_EXAMPLES)
 @click.argument("model")
 @click.option("--weights", metavar="W", help="A file, folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N].")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True)
-@click.option("--opset", type=int, default=OPSET, show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("artifacts"),
+    show_default=True,
+    metavar="DIR",
+    help="Publish to DIR/MODEL/, reject to DIR/rejected/.",
+)
+@click.option("--opset", type=int, default=OPSET, show_default=True, help="Of the file.")
 @click.option("--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file.")
 @variant_options
 @click.option("--backends", default=",".join(LEGS), show_default=True, help="Legs to compare, where available.")
@@ -101,7 +109,7 @@ def _export_command(
         click.echo(json.dumps({**paths, **record}, indent=1, default=str))
         return
     note = "  (untrained weights)" if record["untrained"] else ""
-    click.echo(f"{record['title']}{note}: {artifact.loaded}\n")
+    click.echo(f"{record['title']}{note}: {artifact.loaded}")
     click.echo(render(record))
     legs = ", ".join(f"{name} {_leg(leg)}" for name, leg in record["legs"].items())
     click.echo(f"\n{record['verdict']}: {artifact.onnx}\nlegs: {legs}")

@@ -22,7 +22,7 @@ from .record import make_record, write_record
 from .replay import save_evidence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
@@ -115,7 +115,7 @@ def export(
         progress("running PyTorch")
         reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
         progress("comparing with ONNX Runtime")
-        record = verify(onnx_path, reference, seal, legs)
+        record = verify(onnx_path, reference, seal, legs, plan.decided_by)
         write_record(record, staging / "parity.json")
         if record["verdict"] != "passed":
             progress("keeping the evidence")
@@ -137,7 +137,13 @@ def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callabl
     return finish(simplify(model), seal)
 
 
-def verify(onnx_path: Path, reference: Reference, seal: Seal, legs: dict[str, dict[str, str]]) -> dict[str, Any]:
+def verify(
+    onnx_path: Path,
+    reference: Reference,
+    seal: Seal,
+    legs: Mapping[str, Mapping[str, str]],
+    decided_by: Mapping[str, str],
+) -> dict[str, Any]:
     """Compare an exported file with its reference and return the content of its parity.json.
 
     The ONNX leg is built from what is sealed in the file alone.
@@ -150,6 +156,7 @@ def verify(onnx_path: Path, reference: Reference, seal: Seal, legs: dict[str, di
         seal=expected,
         onnx_sha256=sha256_file(onnx_path),
         legs=legs,
+        decided_by=decided_by,
         reference=reference,
         comparisons=comparisons,
     )
@@ -206,8 +213,10 @@ def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | 
 
 
 def _loaded(network: nn.Module, checkpoint: Checkpoint) -> str:
+    from ..models.loading import LoadReport
+
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return f"{len(checkpoint.state)}/{len(network.state_dict())} tensors, {parameters:,} parameters"
+    return str(LoadReport(len(checkpoint.state), len(network.state_dict()), parameters))
 
 
 def _failure(record: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ def make_record(
     seal: Mapping[str, Any],
     onnx_sha256: str,
     legs: Mapping[str, Mapping[str, str]],
+    decided_by: Mapping[str, str],
     reference: Reference,
     comparisons: Sequence[Comparison],
 ) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def make_record(
         seal: What the file was meant to say about itself.
         onnx_sha256: Of the file.
         legs: For each leg, its ``status`` ("ran" or "not run") and what it ran on, or why not.
+        decided_by: For each thing that the weights do not tell, who decided it.
         reference: The PyTorch leg.
         comparisons: Everything that was compared.
 
@@ -52,6 +54,7 @@ def make_record(
         "verdict": "failed" if failed else "passed",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "legs": {name: dict(leg) for name, leg in legs.items()},
+        "decided_by": dict(decided_by),
         "environment": environment(),
         "seal": dict(seal),
         "noise_floor": {name: asdict(stats) for name, stats in reference.floor.items()},

@@ -13,7 +13,11 @@ _SHOWN = 8
 def render(record: Mapping[str, Any]) -> str:
     """Return the content of a parity.json as aligned text: the worst case of each output, each picture, what failed."""
     comparisons: Sequence[Mapping[str, Any]] = record["comparisons"]
-    lines = [f"{'output':8} {'max abs':>10} {'limit':>10} {'mean abs':>10} {'cosine':>12}  verdict"]
+    lines = [
+        _render_decisions(record),
+        "",
+        f"{'output':8} {'max abs':>10} {'limit':>10} {'mean abs':>10} {'cosine':>12}  verdict",
+    ]
     for name, limit in record["limits"]["tensors"].items():
         rows = [entry for entry in comparisons if entry["what"] == name and entry["tier"] == "tensors"]
         worst = max(rows, key=lambda row: _rank(row["figures"]["max_abs"]))
@@ -37,6 +41,18 @@ def render(record: Mapping[str, Any]) -> str:
     lines.append(f"{'limits':32} {'':9} {decoded['score']:9.1e} {decoded['px']:9.1e} {decoded['iou']:9.6f}")
     lines += _render_notes(comparisons)
     return "\n".join(lines)
+
+
+def _render_decisions(record: Mapping[str, Any]) -> str:
+    """Return what the weights do not tell, and who decided it: what to look at first when results are junk."""
+    seal = record["seal"]
+    values = {
+        "input_size": "x".join(map(str, seal["input_size"])),
+        "preprocess": seal["preprocess"].get("convention", ""),
+        "activation": seal["variant"].get("activation", ""),
+        "labels": ", ".join(seal["labels"][:3]) + (" ..." if len(seal["labels"]) > 3 else ""),  # noqa: PLR2004
+    }
+    return "\n".join(f"{name:12} {values.get(name, '')} ({by})" for name, by in record["decided_by"].items())
 
 
 def _render_notes(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -87,6 +87,7 @@ def replay(onnx_path: Path) -> dict[str, Any]:
         seal=before["seal"],
         onnx_sha256=sha256_file(onnx_path),
         legs=before["legs"],
+        decided_by=before["decided_by"],
         reference=reference,
         comparisons=comparisons,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from .errors import WeightsError
 # How many batches a BatchNorm was trained on: not used by inference, left out or stored as (1,) by some writers.
 _COUNTER = "num_batches_tracked"
 _SHOWN = 10
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,9 @@ def load_strict(network: nn.Module, state: Mapping[str, Tensor | NDArray[Any]]) 
     values = {key: _convert(key, state.get(key), target) for key, target in needed.items()}
     network.load_state_dict(values, strict=True, assign=True)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return LoadReport(tensors=len(state), expected=len(needed), parameters=parameters)
+    report = LoadReport(tensors=len(state), expected=len(needed), parameters=parameters)
+    _log.info("loaded %s", report)
+    return report
 
 
 def _check(needed: Mapping[str, Tensor], state: Mapping[str, object]) -> None:

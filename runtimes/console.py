@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import logging
 import sys
@@ -159,6 +158,8 @@ def overview() -> str:
 
 
 def _version(package: str) -> str:
+    import importlib.metadata  # 14 ms, for this one page
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

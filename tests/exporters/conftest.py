@@ -40,7 +40,7 @@ class Small:
     def verify(self, folder: Path, data: bytes | None = None, reference: Reference | None = None) -> dict[str, Any]:
         path = folder / "yolox.onnx"
         path.write_bytes(self.onnx if data is None else data)
-        return verify(path, reference or self.reference, self.seal, LEGS)
+        return verify(path, reference or self.reference, self.seal, LEGS, self.plan.decided_by)
 
     def with_sealed(self, part: str, **changes: Any) -> bytes:
         """The file with other values sealed in it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..models.checkpoint import open_weights
-from ..models.errors import ParityFailed, ParityIncomplete, UsageError, did_you_mean
+from ..models.errors import BackendError, ParityFailed, ParityIncomplete, UsageError, did_you_mean
 from ..models.registry import get_model
 from ..models.spec import VariantOptions
 from ..runtimes.backend import BACKENDS, why_not
@@ -183,10 +183,19 @@ def _choose_legs(backends: Sequence[str], require: Sequence[str]) -> dict[str, d
         else:
             reason = why_not(name)
         legs[name] = {"status": "ran", "device": "cpu"} if reason is None else {"status": "not run", "reason": reason}
-        if reason is not None and (name in require or name in _NEEDED):
+        if reason is not None and name in require:
+            cause = reason.splitlines()[0]
             raise ParityIncomplete(
-                f"the {name} leg cannot run: {reason.splitlines()[0]}; nothing was published",
-                "Leave it out of --require, or make it available." if name in require else "A comparison needs it.",
+                f"the {name} leg cannot run: {cause}; nothing was published",
+                "Leave it out of --require, or make it available.",
+            )
+        if name in _NEEDED and name not in (*backends, *require):
+            raise UsageError(
+                f"nothing is published without the {name} leg", "Name it in --backends, or leave that out."
+            )
+        if reason is not None and name in _NEEDED:
+            raise BackendError(
+                f"an export needs {name}: {reason.splitlines()[0]}", "Install it: pip install 'cvport[export]'"
             )
     return legs
 

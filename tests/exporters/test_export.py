@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from cvport import ParityFailed, ParityIncomplete, UsageError, VariantOptions, WeightsError
+from cvport import BackendError, ParityFailed, ParityIncomplete, UsageError, VariantOptions, WeightsError
 from cvport.exporters import export as module
 from cvport.exporters.cli import cvexport
 from cvport.exporters.export import export
@@ -197,6 +197,15 @@ def test_required_leg_that_cannot_run_is_incomplete(tmp_path):
         export("yolox", weights="seeded", output=tmp_path / "out", require=["npu"])
     assert error.value.exit_code == 7
     assert not (tmp_path / "out").exists()
+
+
+def test_export_needs_both_of_its_legs(tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match="without the onnx leg"):
+        export("yolox", weights="seeded", output=tmp_path / "out", backends=["torch"])
+    monkeypatch.setattr(module, "why_not", lambda name: "gone\nhint" if name == "torch" else None)
+    with pytest.raises(BackendError, match="an export needs torch: gone") as error:
+        export("yolox", weights="seeded", output=tmp_path / "out")
+    assert error.value.exit_code == 5
 
 
 def test_checkpoint_of_another_shape_names_the_keys(small, tmp_path):

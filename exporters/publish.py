@@ -2,7 +2,7 @@
 
     output/<name>                       symlink to the published generation: what readers open
     output/.store/<name>-<digest>/      the generations, addressed by the digest of their SHA256SUMS
-    output/.staging/<name>-<pid>-.../   private folders of running exports
+    output/.staging/<name>-<host>-<pid>-.../   private folders of running exports
     output/rejected/<name>-<UTC time>/  what did not pass
 
 A folder is written, hashed and flushed to the disk under ``.staging``, renamed into ``.store``, and only then is
@@ -21,6 +21,7 @@ import hashlib
 import itertools
 import logging
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -66,7 +67,7 @@ def stage(output: Path, name: str) -> Iterator[Path]:
         ArtifactError: *output* cannot be written to, here or, on a full disk, later in the block.
 
     """
-    staging = output / _STAGING / f"{name}-{os.getpid()}-{secrets.token_hex(4)}"
+    staging = _private(output / _STAGING, name)
     with _explained(output):
         staging.parent.mkdir(parents=True, exist_ok=True)
         _sweep(staging.parent)
@@ -106,10 +107,12 @@ def publish(staging: Path, output: Path, name: str) -> Path:
         store.mkdir(exist_ok=True)
         with _locked(store):
             generation = store / f"{name}-{_write_sums(staging)[:_DIGEST_CHARS]}"
+            if not target.is_symlink() and _same(target, staging):
+                return target  # published here before, where there are no symlinks
             fresh = not _is_whole(generation)
             if fresh:
-                if generation.exists():  # somebody altered it in place
-                    generation.rename(_free(generation.with_name(f"{name}-altered-{_stamp()}")))
+                # One of that name would have been altered in place; readers are led past it, and it is pruned later.
+                generation = _free(generation)
                 staging.rename(generation)
                 _sync(store)
             try:
@@ -191,6 +194,11 @@ def _write_sums(folder: Path) -> str:
     return sha256_file(folder / SUMS_NAME)
 
 
+def _same(folder: Path, other: Path) -> bool:
+    """Tell whether two sealed folders hold the same, and the first is undamaged."""
+    return _is_whole(folder) and sha256_file(folder / SUMS_NAME) == sha256_file(other / SUMS_NAME)
+
+
 def _is_whole(folder: Path) -> bool:
     try:
         verify_sums(folder)
@@ -201,21 +209,32 @@ def _is_whole(folder: Path) -> bool:
 
 def _swap(generation: Path, target: Path, link: Path) -> str:
     """Make *target* lead to *generation*; return the name of the generation it led to."""
+    incoming = link if _make_link(link, generation.relative_to(target.parent)) else generation
     try:
-        link.symlink_to(generation.relative_to(target.parent))
-        incoming = link
-    except (OSError, NotImplementedError) as error:
-        if isinstance(error, OSError) and error.errno in _FULL:
-            raise
-        incoming = generation  # no symlinks here: the folder itself goes to the target
-    try:
-        if target.is_symlink() and incoming is link:
+        if target.is_symlink():
             previous = target.readlink().name
-            link.replace(target)
+            if incoming is generation:  # there were symlinks, and now there are none
+                target.unlink()
+            incoming.replace(target)
             return previous
         return _exchange(incoming, target, generation.parent)
     finally:
         link.unlink(missing_ok=True)
+
+
+def _make_link(link: Path, leads_to: Path) -> bool:
+    """Make a symlink and return whether that is possible here."""
+    if sys.platform == "win32":  # cannot replace a link to a folder in one step, so nothing is gained by one
+        return False
+    try:
+        link.symlink_to(leads_to)
+    except NotImplementedError:
+        return False
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        return False
+    return True
 
 
 def _exchange(incoming: Path, target: Path, store: Path) -> str:
@@ -223,8 +242,8 @@ def _exchange(incoming: Path, target: Path, store: Path) -> str:
     if not os.path.lexists(target):
         incoming.rename(target)
         return ""
-    if _is_whole(target) and _names(target) == _listed(target):
-        # A generation, published here as a plain folder or copied here, with nothing added.
+    if not incoming.is_symlink() and _is_whole(target) and _names(target) == _listed(target):
+        # A generation of ours: without symlinks they are published as plain folders.
         aside = store / f"{target.name}-{sha256_file(target / SUMS_NAME)[:_DIGEST_CHARS]}"
     else:
         aside = store / f"{target.name}-kept-{_stamp()}"
@@ -241,23 +260,33 @@ def _exchange(incoming: Path, target: Path, store: Path) -> str:
 
 def _prune(store: Path, name: str, keep: set[str], away: Path) -> None:
     """Remove older generations of *name*; what a user put at the target is kept under a name that does not match."""
-    pattern = re.compile(rf"{re.escape(name)}-[0-9a-f]{{{_DIGEST_CHARS}}}")
+    pattern = re.compile(rf"{re.escape(name)}-[0-9a-f]{{{_DIGEST_CHARS}}}(-\d+)?")
     # The new artifact is in place: what cannot be removed now is a matter for the next time, not an error.
     with suppress(OSError):
         for path in store.iterdir():
             if pattern.fullmatch(path.name) and path.name not in keep:
                 # Out of the store first: a removal cut short must not leave half a generation there.
-                gone = path.rename(_free(away / f"{name}-{os.getpid()}-{secrets.token_hex(4)}"))
+                gone = path.rename(_private(away, name))
                 shutil.rmtree(gone, ignore_errors=True)
+
+
+def _private(folder: Path, name: str) -> Path:
+    """Return a place that no other export uses, and that tells whose it is."""
+    return folder / f"{name}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _host() -> str:
+    """Return the machine's name: a process number means nothing on another machine that shares the folder."""
+    return re.sub(r"[^A-Za-z0-9]+", "_", platform.node()) or "unknown"
 
 
 def _sweep(folder: Path) -> None:
     """Remove the staging folders of exports that no longer run."""
     for path in folder.iterdir():
         with suppress(OSError):
-            pid = re.search(r"-(\d+)-[0-9a-f]{8}", path.name)
+            owner = re.search(rf"-{_host()}-(\d+)-[0-9a-f]{{8}}", path.name)
             old = time.time() - path.lstat().st_mtime > _ABANDONED_AFTER_S
-            if old or (pid and not _runs(int(pid[1]))):
+            if old or (owner and not _runs(int(owner[1]))):
                 path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
@@ -303,9 +332,13 @@ def _sync(path: Path) -> None:
     """Flush a file, or a folder's list of entries, to the disk."""
     if sys.platform == "win32" and path.is_dir():  # cannot be opened there
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    is_folder = path.is_dir()
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (is_folder and error.errno in (errno.EINVAL, errno.ENOTSUP)):  # some file systems cannot, for folders
+            raise
     finally:
         os.close(descriptor)
 

@@ -447,7 +447,7 @@ def test_two_stages_of_one_process_do_not_meet(output: Path) -> None:
 
 
 def test_staging_of_other_hosts_is_removed_after_a_day(output: Path) -> None:
-    folder = output / ".staging" / "model-otherhost-1-0123abcd"
+    folder = output / ".staging" / "model-otherhost-999999999-0123abcd"
     fill(folder, NEW)
     with stage(output, NAME):
         assert folder.exists(), "its process cannot be asked"
@@ -506,7 +506,7 @@ def test_plain_folder_is_put_back_when_the_swap_fails(output: Path, monkeypatch:
 
 @pytest.mark.usefixtures("no_symlinks")
 def test_without_symlinks_plain_folders_are_published(output: Path) -> None:
-    for number in (0, 1, 2, 3):
+    for number in (0, 1, 2, 3, 3, 3):
         target = export(output, {"model.onnx": bytes([number])})
         assert contents(target) == {"model.onnx": bytes([number])}
         assert not target.is_symlink()
@@ -668,3 +668,19 @@ def test_file_size_limit(output: Path) -> None:
     assert "ArtifactError: cannot write to" in ended.stderr
     assert os.strerror(errno.EFBIG) in ended.stderr
     assert staged(output) == []
+
+
+def test_whole_copy_of_a_user_is_never_deleted(output: Path) -> None:
+    over_a_plain_folder(output)
+    for number in range(4):
+        export(output, {"model.onnx": bytes([number])})
+    (kept,) = (output / ".store").glob(f"{NAME}-kept-*")
+    assert contents(kept) == OLD
+
+
+def test_previous_generation_stays_when_symlinks_go(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = export(output, OLD).resolve()
+    monkeypatch.setattr(os, "symlink", refuse_symlinks)
+    export(output, NEW)
+    assert contents(before) == OLD
+    assert contents(output / NAME) == NEW

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BLOCK = 256
+_BLOCK = 64
 
 
 def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -25,11 +25,18 @@ def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.flo
     """
     width = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
     height = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
-    intersection = np.maximum(width, 0) * np.maximum(height, 0)
-    area_a = (a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])
-    area_b = (b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])
-    union = area_a[:, None] + area_b[None, :] - intersection
-    return np.asarray(np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0), np.float32)
+    intersection = np.maximum(width, 0, out=width)
+    intersection *= np.maximum(height, 0, out=height)
+    union = (_areas(a)[:, None] + _areas(b)[None, :]) - intersection
+    # The intersection of empty boxes is 0, and stays so over anything but 0.
+    np.maximum(union, np.finfo(np.float32).tiny, out=union)
+    iou: NDArray[np.float32] = np.divide(intersection, union, out=intersection)
+    return iou
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    areas: NDArray[np.float32] = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return areas
 
 
 def nms(
@@ -59,20 +66,19 @@ def nms(
     alive = np.ones(len(boxes), dtype=bool)
     # Block by block: one overlap matrix a block costs far less than one call a box, and memory stays bounded.
     for start in range(0, len(boxes), _BLOCK):
-        block = start + np.flatnonzero(alive[start : start + _BLOCK])
-        if len(block) == 0:
-            continue
-        rest = block[0] + np.flatnonzero(alive[block[0] :])
-        over = iou_matrix(boxes[block], boxes[rest]) > iou_threshold
+        rest = start + np.flatnonzero(alive[start:])
+        block = rest[: np.searchsorted(rest, start + _BLOCK)]
+        spares = iou_matrix(boxes[block], boxes[rest]) <= iou_threshold
         if class_ids is not None:
-            over &= class_ids[block, None] == class_ids[None, rest]
+            spares |= class_ids[block, None] != class_ids[None, rest]
+        free = np.ones(len(rest), dtype=bool)
         for row, index in enumerate(block.tolist()):
-            if not alive[index]:
-                continue
-            kept.append(index)
-            if len(kept) == limit:
-                return np.array(kept, dtype=np.int64)
-            alive[rest[over[row]]] = False
+            if free[row]:
+                kept.append(index)
+                if len(kept) == limit:
+                    return np.array(kept, dtype=np.int64)
+                free &= spares[row]
+        alive[rest[~free]] = False
     return np.array(kept, dtype=np.int64)
 
 

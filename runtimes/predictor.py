@@ -158,8 +158,8 @@ class Predictor:
             yield images[start : start + size]
 
     def _check_finite(self, outputs: Mapping[str, Array]) -> None:
-        # A sum is not finite if any term is not: one pass without a temporary array.
-        broken = [name for name, values in outputs.items() if not np.isfinite(values.sum())]
+        # A sum of squares is not finite if any term is not: one fast pass without a temporary array.
+        broken = [name for name, values in outputs.items() if not np.isfinite(np.vdot(values, values))]
         if broken:
             raise ArtifactError(
                 f"the network gives values that are not finite in {', '.join(broken)}",

@@ -123,9 +123,7 @@ def _detect(
     classes: Sequence[int] | None,
     best: int | None,
 ) -> Detections:
-    threshold = 0.0 if best is not None else params.score_threshold
-    levels = [_decode_level(outputs, i, stride, threshold, params) for i, stride in enumerate(params.strides)]
-    found = _Candidates(*(np.concatenate(parts) for parts in zip(*levels, strict=True)))
+    found = _decode(outputs, params, 0.0 if best is not None else params.score_threshold)
     if classes is not None:
         found = found.take(np.flatnonzero(np.isin(found.class_ids, np.asarray(classes))))
     # Stable: equal scores keep their anchor order, so every backend breaks ties the same way.
@@ -140,44 +138,59 @@ def _detect(
     return Detections(boxes, found.scores, found.class_ids, names, found.margins)
 
 
-def _decode_level(
-    outputs: Mapping[str, NDArray[np.float32]], level: int, stride: int, threshold: float, params: PostprocessParams
-) -> _Candidates:
-    """Decode the cells of one level whose score reaches the threshold; boxes in network pixels."""
-    objectness = outputs[f"obj_{level}"].reshape(-1)
-    logits = outputs[f"cls_{level}"]
-    grid_width = logits.shape[-1]
-    logits = logits.reshape(logits.shape[0], -1)
-    # A score is objectness times something below 1, so objectness alone rules most cells out, on the logit.
-    cells = np.flatnonzero(objectness >= _logit(threshold, params.activation))
-    class_logits = logits[:, cells]
-    class_ids = class_logits.argmax(axis=0)
+def _decode(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessParams, threshold: float) -> _Candidates:
+    """Decode the cells of all levels whose score reaches the threshold; boxes in network pixels."""
+    # Few cells pass, and each numpy call costs more than they do: gather from the levels first, compute once.
+    least = _logit(threshold, params.activation)
+    parts = [_gather(outputs, level, least) for level in range(len(params.strides))]
+    objectness, class_logits, regression, cells = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+    counts = [len(part[-1]) for part in parts]
+    stride = np.repeat(np.array(params.strides, dtype=np.float32), counts)
+    width = np.repeat([outputs[f"obj_{level}"].shape[-1] for level in range(len(parts))], counts)
     activate = sigmoid if params.activation == "sigmoid" else np.asarray
-    present = activate(objectness[cells])
-    top = class_logits[class_ids, np.arange(len(cells))]
-    scores = present * activate(top)
+    present = activate(objectness)
+    scores = present * activate(class_logits.max(axis=0))
     keep = np.flatnonzero(scores >= threshold)
-    cells, class_ids, scores, class_logits = cells[keep], class_ids[keep], scores[keep], class_logits[:, keep]
-    if len(logits) == 1:
+    if len(keep) < len(scores):
+        present, scores, cells, stride, width = (x[keep] for x in (present, scores, cells, stride, width))
+        class_logits, regression = class_logits[:, keep], regression[:, keep]
+    class_ids = class_logits.argmax(axis=0)
+    if len(class_logits) == 1:
         margins = scores
     else:
-        runner_up = np.partition(class_logits, -2, axis=0)[-2]
-        margins = scores - present[keep] * activate(runner_up)
-    regression = outputs[f"reg_{level}"].reshape(4, -1)[:, cells]
-    return _Candidates(_decode_boxes(regression, cells, grid_width, stride), scores, class_ids, margins)
+        margins = scores - present * activate(np.partition(class_logits, -2, axis=0)[-2])
+    grid = np.stack((cells % width, cells // width)).astype(np.float32)
+    return _Candidates(_decode_boxes(regression, grid, stride), scores, class_ids, margins)
+
+
+def _gather(
+    outputs: Mapping[str, NDArray[np.float32]], level: int, least: np.float32
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Return objectness (n,), class logits (C, n), regression (4, n) and cell (n,) of the cells that may pass.
+
+    A score is objectness times something below 1, so objectness alone rules most cells out, on the logit.
+    """
+    objectness = outputs[f"obj_{level}"].reshape(-1)
+    logits, regression = outputs[f"cls_{level}"], outputs[f"reg_{level}"]
+    cells = np.flatnonzero(objectness >= least)
+    return (
+        objectness[cells],
+        logits.reshape(len(logits), -1)[:, cells],
+        regression.reshape(4, -1)[:, cells],
+        cells,
+    )
 
 
 def _decode_boxes(
-    regression: NDArray[np.float32], cells: NDArray[np.int64], grid_width: int, stride: int
+    regression: NDArray[np.float32], grid: NDArray[np.float32], stride: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return (n, 4) boxes in network pixels: centre (p + grid) * stride, size exp(p) * stride.
 
     Source: Megvii YOLOX, yolox/models/yolo_head.py, decode_outputs.
     """
-    grid = np.stack((cells % grid_width, cells // grid_width)).astype(np.float32)
-    centre = (regression[:2] + grid) * np.float32(stride)
+    centre = (regression[:2] + grid) * stride
     # An untrained or damaged network may ask for boxes whose area overflows; these are larger than any picture.
-    half = np.exp(np.minimum(regression[2:], _MAX_LOG_SIDE)) * np.float32(0.5 * stride)
+    half = np.exp(np.minimum(regression[2:], _MAX_LOG_SIDE)) * (np.float32(0.5) * stride)
     return np.concatenate((centre - half, centre + half)).T
 
 

@@ -100,7 +100,11 @@ def preprocess(
         planes = planes[::-1]
     # A channel has 256 possible values: looking them up gives the bits of the formula at a tenth of its time.
     for channel, (plane, table) in enumerate(zip(planes, _tables(params.mean, params.std), strict=True)):
-        cv2.LUT(plane, table, dst=out[channel, :new_height, :new_width])
+        target = out[channel, :new_height, :new_width]
+        if params.std[channel] == 1 and params.mean[channel] == 0:
+            np.copyto(target, plane)  # the values are the grey levels themselves
+        else:
+            cv2.LUT(plane, table, dst=target)
         out[channel, new_height:] = table[params.pad_value]
         out[channel, :new_height, new_width:] = table[params.pad_value]
     scale = new_width / image_width if params.box_scale == "width" else ratio

@@ -68,7 +68,7 @@ def nms(
     for start in range(0, len(boxes), _BLOCK):
         rest = start + np.flatnonzero(alive[start:])
         block = rest[: np.searchsorted(rest, start + _BLOCK)]
-        spares = iou_matrix(boxes[block], boxes[rest]) <= iou_threshold
+        spares = ~(iou_matrix(boxes[block], boxes[rest]) > iou_threshold)  # also where it is not a number
         if class_ids is not None:
             spares |= class_ids[block, None] != class_ids[None, rest]
         free = np.ones(len(rest), dtype=bool)

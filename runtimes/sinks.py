@@ -169,7 +169,11 @@ class PictureSaver:
         from .drawing import draw
 
         path = self._target if self.is_file else self._name(Path(source))
-        done, data = cv2.imencode(path.suffix, draw(image, result))
+        drawn = draw(image, result)
+        try:
+            done, data = cv2.imencode(path.suffix, drawn)
+        except cv2.error:  # how some versions of OpenCV say that it is not done
+            done = False
         if not done:
             height, width = image.shape[:2]
             raise InputError(

@@ -23,10 +23,10 @@ def why_not(device: str | None = None) -> str | None:
         torch = import_torch()
     except BackendError as error:
         return str(error)
-    kind, _, index = (device or "cpu").partition(":")
-    if kind == "cpu" and not index:
+    kind, colon, index = (device or "cpu").partition(":")
+    if kind == "cpu" and not colon:
         return None
-    if kind != "cuda" or not (index.isdigit() or not index):
+    if kind != "cuda" or (colon and not index.isdecimal()):
         return f"it has no device {device!r}\nKnown devices: cpu, cuda, cuda:N."
     if not torch.cuda.is_available():
         return "there is no CUDA device, or this PyTorch was built without CUDA\nUse --device cpu."

@@ -34,7 +34,8 @@ def measure_peers(quick: bool) -> Section:
     notes = [
         SCENE,
         f"{ONE_THREAD}; pictures as Megvii's networks take them: not normalised, but where the table says so",
-        "rtmlib runs the file that it is made for: sigmoids and concatenation are inside, and count as network; its boxes may have several classes",
+        "rtmlib runs the file that it is made for: sigmoids and concatenation are inside, and count as network",
+        "rtmlib gives a box once for each of its classes over the threshold",
     ]
     return Section("beside the textbook and rtmlib", rows, notes, details=details)
 

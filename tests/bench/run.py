@@ -13,11 +13,13 @@ import importlib.metadata
 import json
 import os
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from cvport.models.errors import CvportError
 from figures import Row, Section
 from rich.console import Console
 from rich.table import Table
@@ -58,13 +60,21 @@ def main(sections: tuple[str, ...], quick: bool, path: Path) -> None:
         with console.status(f"measuring {name}") if console.is_terminal else console.capture():
             before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
             module, _, function = _SECTIONS[name].partition(":")
-            section: Section = getattr(importlib.import_module(module), function)(quick)
+            section = _measure(getattr(importlib.import_module(module), function), quick)
         show(console, section)
         record["sections"][name] = {**section.to_dict(), "load_before": before}
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     missed = [row["what"] for part in record["sections"].values() for row in part["rows"] if row["met"] is False]
     console.print(f"{len(missed)} targets missed{': ' if missed else ''}{'; '.join(missed)}", highlight=False)
     console.print(f"written to {path}", highlight=False)
+
+
+def _measure(function: Callable[[bool], Section], quick: bool) -> Section:
+    """Return the section, or an empty one that says why it could not be measured."""
+    try:
+        return function(quick)
+    except CvportError as error:
+        return Section("not measured", [], [f"{type(error).__name__}: {error}"])
 
 
 def show(console: Console, section: Section) -> None:

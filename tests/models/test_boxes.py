@@ -74,7 +74,7 @@ def test_nms_keeps_what_the_plain_loop_keeps(boxes, threshold, data):
     assert result.tolist() == plain_nms(boxes, threshold, class_ids, max_keep)
 
 
-@pytest.mark.parametrize("count", [255, 256, 257, 512, 513, 700])
+@pytest.mark.parametrize("count", [63, 64, 65, 128, 129, 256, 257, 513, 700])
 @pytest.mark.parametrize("classes", [None, 3])
 def test_nms_of_more_boxes_than_a_block_holds(count, classes):
     boxes = crowd(count, seed=count)
@@ -114,6 +114,11 @@ def test_overlap_at_the_threshold_is_kept():
 def test_a_suppressed_box_suppresses_nothing():
     boxes = np.array([[0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]], np.float32)
     assert nms(boxes, 0.4).tolist() == [0, 2]
+
+
+def test_a_box_that_is_not_a_number_suppresses_nothing():
+    boxes = np.array([[np.nan] * 4, [0, 0, 5, 5], [0, 0, 5, 5]], np.float32)
+    assert nms(boxes, 0.5).tolist() == [0, 1]
 
 
 def test_classes_do_not_suppress_each_other():

@@ -1,0 +1,262 @@
+"""Results as text: every format holds the exact values. Pictures: never two under one name."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from cvport import Detections, InputError, draw, read_image
+from cvport.exporters.probes import scene
+from cvport.runtimes.predictor import Timing
+from cvport.runtimes.sinks import FORMATS, PictureSaver, Prediction, Run
+
+TWO = Detections(
+    boxes=np.array([[1.25, 2.5, 30.0625, 40], [0, 0, 7.0004, 8]], np.float32),
+    scores=np.array([0.875, 0.12345678], np.float32),
+    class_ids=np.array([1, 0], np.int64),
+    labels=("left, hand", "手"),
+)
+NONE = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), ())
+ERROR = {"source": "c.jpg", "code": 3, "message": "no such file: c.jpg"}
+
+
+def make_run(*, untrained=False, errors=(ERROR,)):
+    predictions = [
+        Prediction("photos/a.jpg", 64, 48, TWO, Timing(0.12345, 12.5, 1.0)),
+        Prediction('b "b".png', 5, 6, NONE, Timing(1, 2, 3)),
+    ]
+    return Run("yolox", "onnx", "cpu", untrained, ("手", "left, hand"), predictions, list(errors))
+
+
+def test_json_is_the_schema():
+    assert json.loads(FORMATS["json"](make_run())) == {
+        "schema_version": 1,
+        "model": "yolox",
+        "backend": "onnx",
+        "device": "cpu",
+        "results": [
+            {
+                "source": "photos/a.jpg",
+                "width": 64,
+                "height": 48,
+                "detections": [
+                    {"label": "left, hand", "class_id": 1, "score": 0.875, "box": [1.25, 2.5, 30.062, 40.0]},
+                    {"label": "手", "class_id": 0, "score": 0.123457, "box": [0.0, 0.0, 7.0, 8.0]},
+                ],
+                "timing_ms": {"preprocess": 0.123, "network": 12.5, "postprocess": 1.0},
+            },
+            {
+                "source": 'b "b".png',
+                "width": 5,
+                "height": 6,
+                "detections": [],
+                "timing_ms": {"preprocess": 1, "network": 2, "postprocess": 3},
+            },
+        ],
+        "errors": [ERROR],
+    }
+
+
+def test_json_types():
+    first, _ = json.loads(FORMATS["json"](make_run()))["results"]
+    detections = first["detections"]
+    assert [type(value) for value in detections[0]["box"]] == [float] * 4
+    assert type(detections[0]["score"]) is float
+    assert type(detections[0]["class_id"]) is int
+    assert type(first["width"]) is int
+
+
+def test_json_of_nothing():
+    content = json.loads(FORMATS["json"](Run("yolox", "torch", "cuda:0", untrained=False, labels=())))
+    assert content == {
+        "schema_version": 1,
+        "model": "yolox",
+        "backend": "torch",
+        "device": "cuda:0",
+        "results": [],
+        "errors": [],
+    }
+
+
+def test_untrained_is_told():
+    assert json.loads(FORMATS["json"](make_run(untrained=True)))["untrained"] is True
+    assert all(
+        "untrained" in line for line in FORMATS["table"](make_run(untrained=True)).splitlines() if "ms on" in line
+    )
+    assert "untrained" not in FORMATS["table"](make_run())
+
+
+def test_jsonl_has_a_line_a_picture_then_one_an_error():
+    lines = FORMATS["jsonl"](make_run()).splitlines()
+    content = json.loads(FORMATS["json"](make_run()))
+    assert [json.loads(line) for line in lines] == [*content["results"], ERROR]
+
+
+def test_csv():
+    rows = list(csv.reader(io.StringIO(FORMATS["csv"](make_run()))))
+    assert rows == [
+        ["source", "label", "class_id", "score", "x1", "y1", "x2", "y2"],
+        ["photos/a.jpg", "left, hand", "1", "0.875", "1.25", "2.5", "30.062", "40.0"],
+        ["photos/a.jpg", "手", "0", "0.123457", "0.0", "0.0", "7.0", "8.0"],
+    ]
+
+
+def test_coco():
+    content = json.loads(FORMATS["coco"](make_run()))
+    assert content == {
+        "images": [
+            {"id": 1, "file_name": "photos/a.jpg", "width": 64, "height": 48},
+            {"id": 2, "file_name": 'b "b".png', "width": 5, "height": 6},
+        ],
+        "annotations": [
+            {
+                "id": 1,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [1.25, 2.5, 28.812, 37.5],
+                "area": 1080.45,
+                "iscrowd": 0,
+                "score": 0.875,
+            },
+            {
+                "id": 2,
+                "image_id": 1,
+                "category_id": 0,
+                "bbox": [0.0, 0.0, 7.0, 8.0],
+                "area": 56.0,
+                "iscrowd": 0,
+                "score": 0.123457,
+            },
+        ],
+        "categories": [{"id": 0, "name": "手"}, {"id": 1, "name": "left, hand"}],
+    }
+
+
+def test_table():
+    assert FORMATS["table"](make_run()).splitlines() == [
+        "photos/a.jpg  64x48  2 detections  0.1 + 12.5 + 1.0 ms on onnx cpu",
+        "  left, hand  0.875      1.2      2.5     30.1     40.0",
+        "  手           0.123      0.0      0.0      7.0      8.0",
+        'b "b".png  5x6  0 detections  1.0 + 2.0 + 3.0 ms on onnx cpu',
+    ]
+
+
+def test_table_of_one_detection():
+    one = Detections(TWO.boxes[:1], TWO.scores[:1], TWO.class_ids[:1], TWO.labels[:1])
+    run = Run("yolox", "onnx", "cpu", False, (), [Prediction("a.jpg", 1, 1, one, Timing(1, 1, 1))])
+    assert "  1 detection  " in FORMATS["table"](run)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_text_is_written_as_it_is(form):
+    assert "手" in FORMATS[form](make_run())
+
+
+# --- pictures
+
+
+@pytest.fixture
+def image():
+    return scene(48, 64, seed=0)
+
+
+def test_picture_is_the_drawn_one(tmp_path, image):
+    path = PictureSaver(tmp_path / "new" / "out", "onnx").save("photos/a.png", image, TWO)
+    assert path == tmp_path / "new/out/a_onnx.png"
+    np.testing.assert_array_equal(read_image(path), draw(image, TWO))
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("a.jpg", "a_torch.jpg"),
+        ("/x/y/b.JPEG", "b_torch.jpeg"),
+        ("c.webp", "c_torch.webp"),
+        ("d.bmp", "d_torch.bmp"),
+        ("e.tiff", "e_torch.tiff"),
+        ("f.gif", "f_torch.png"),
+        ("g.avif", "g_torch.png"),
+        ("h", "h_torch.png"),
+        ("i.2.jpg", "i.2_torch.jpg"),
+        ("手 [1].png", "手 [1]_torch.png"),
+    ],
+)
+def test_names(tmp_path, image, source, name):
+    path = PictureSaver(tmp_path, "torch").save(source, image, NONE)
+    assert path == tmp_path / name
+    assert read_image(path).shape == image.shape
+
+
+def test_same_names_from_two_folders_are_kept_apart(tmp_path):
+    saver = PictureSaver(tmp_path, "onnx")
+    sources = ["x/a.png", "y/a.png", "z/a.gif", "x/b.png", "x/a_onnx-2.png", "y/a.bmp"]
+    pictures = [np.full((4, 4, 3), 40 * i, np.uint8) for i in range(len(sources))]
+    paths = [saver.save(source, picture, NONE) for source, picture in zip(sources, pictures, strict=True)]
+    names = ["a_onnx.png", "a_onnx-2.png", "a_onnx-3.png", "b_onnx.png", "a_onnx-2_onnx.png", "a_onnx.bmp"]
+    assert [path.name for path in paths] == names
+    for path, picture in zip(paths, pictures, strict=True):
+        np.testing.assert_array_equal(read_image(path), picture)
+
+
+def test_earlier_run_is_overwritten(tmp_path, image):
+    for _ in range(2):
+        PictureSaver(tmp_path, "onnx").save("a.png", image, NONE)
+    assert [path.name for path in tmp_path.iterdir()] == ["a_onnx.png"]
+
+
+@pytest.mark.parametrize("name", ["out.jpg", "out.PNG", "new/out.webp"])
+def test_file_as_target(tmp_path, image, name):
+    saver = PictureSaver(tmp_path / name, "onnx")
+    assert saver.is_file
+    assert saver.save("a.gif", image, TWO) == tmp_path / name
+    assert read_image(tmp_path / name).shape == image.shape
+
+
+def test_folder_whose_name_looks_like_a_picture(tmp_path, image):
+    (tmp_path / "set.jpg").mkdir()
+    saver = PictureSaver(tmp_path / "set.jpg", "onnx")
+    assert not saver.is_file
+    assert saver.save("a.png", image, NONE) == tmp_path / "set.jpg/a_onnx.png"
+
+
+@pytest.mark.parametrize("target", ["taken/folder", "taken", "taken/file.png"])
+def test_target_that_cannot_be_written(tmp_path, image, target):
+    (tmp_path / "taken").write_text("a file where a folder should be")
+    with pytest.raises(InputError, match="cannot write") as caught:
+        PictureSaver(tmp_path / target, "onnx").save("a.png", image, NONE)
+    assert caught.value.exit_code == 3
+    assert "--save" in caught.value.hint
+
+
+def test_full_disk(tmp_path, image, monkeypatch):
+    def write_bytes(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(InputError, match=r"cannot write .*a_onnx\.png: No space left on device"):
+        PictureSaver(tmp_path, "onnx").save("a.png", image, NONE)
+
+
+@pytest.mark.parametrize("source", ["a.jpg", "a.webp"])
+def test_picture_too_long_for_its_format_is_an_error_and_no_empty_file(tmp_path, source):
+    with pytest.raises(InputError, match="the format does not hold 70000x1 pixels") as caught:
+        PictureSaver(tmp_path, "onnx").save(source, np.zeros((1, 70_000, 3), np.uint8), NONE)
+    assert "PNG" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [None, cv2.error("Assertion failed")])
+def test_encoder_that_fails(tmp_path, image, monkeypatch, error):
+    """OpenCV 5 returns False, some versions of OpenCV 4 raise."""
+
+    def imencode(suffix, pixels):
+        if error:
+            raise error
+        return False, None
+
+    monkeypatch.setattr(cv2, "imencode", imencode)
+    with pytest.raises(InputError, match="does not hold 64x48"):
+        PictureSaver(tmp_path, "onnx").save("a.png", image, NONE)

@@ -94,7 +94,7 @@ def _export_command(
             output=options["output"],
             options=variant,
             opset=options["opset"],
-            batch=int(batch) if batch.isdigit() else batch,
+            batch=int(batch) if batch.isdecimal() else batch,
             backends=_names(backends),
             require=_names(require),
             tolerances=tolerances,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..models.checkpoint import open_weights
+from ..models.checkpoint import open_weights, sha256_file
 from ..models.errors import BackendError, ParityFailed, ParityIncomplete, UsageError, did_you_mean
 from ..models.registry import get_model
 from ..models.spec import VariantOptions
@@ -17,7 +17,7 @@ from ..runtimes.seal import SCHEMA_VERSION, Seal
 from .graph import OPSET, finish, simplify, tool_versions, trace
 from .parity import compare, compare_seal, make_reference
 from .probes import all_cases
-from .publish import publish, reject, sha256_file, stage
+from .publish import publish, reject, stage
 from .record import make_record, write_record
 from .replay import save_evidence
 

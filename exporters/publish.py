@@ -17,7 +17,6 @@ A kill exactly between them leaves no ``output/<name>``; old and new then both l
 from __future__ import annotations
 
 import errno
-import hashlib
 import itertools
 import logging
 import os
@@ -32,6 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..models.checkpoint import sha256_file
 from ..models.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -166,12 +166,6 @@ def verify_sums(folder: Path) -> None:
             damage.append(f"altered {relative}")
     if damage or not lines:
         raise ArtifactError(f"the artifact in {folder} is damaged: {'; '.join(damage) or 'no sums'}", _AGAIN)
-
-
-def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _names(folder: Path) -> list[str]:

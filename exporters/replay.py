@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from ..models.checkpoint import sha256_file
 from ..models.errors import ParityFailed
 from ..models.registry import get_model
 from ..runtimes.console import run_command
 from ..runtimes.predictor import load
 from ..runtimes.seal import read_params
 from .parity import CaseReference, Reference, compare, compare_seal, row
-from .publish import sha256_file
 from .record import floor_from_dict, limits_from_dict, make_record, read_record
 from .render import render
 

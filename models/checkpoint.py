@@ -95,6 +95,12 @@ def seeded_checkpoint(spec: ModelSpec, source: str) -> Checkpoint:
     return Checkpoint(state, f"seeded:{seed}", _digest(state), untrained=True)
 
 
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _digest(state: Mapping[str, np.ndarray[Any, Any]]) -> str:
     digest = hashlib.sha256()
     for key in sorted(state):
@@ -116,7 +122,7 @@ def _read(path: Path, origin: str) -> Checkpoint:
         raise WeightsError(f"{path} is not a checkpoint by its name", f"Known endings: {' '.join(SUFFIXES)}")
     _log.info("reading %s", path)
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_file(path)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}", "Check the file and its permissions.") from error
     content = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_pickle(path)

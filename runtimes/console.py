@@ -48,7 +48,7 @@ def _report(error: BaseException) -> int:
         error.show(sys.stderr)
         return UsageError.exit_code
     if isinstance(error, click.Abort | KeyboardInterrupt):
-        click.echo("interrupted; nothing was published or left behind", err=True)
+        click.echo("interrupted", err=True)
         return INTERRUPTED
     logging.getLogger(__name__).info("internal error", exc_info=error)
     click.echo(f"internal error: {type(error).__name__}: {error}", err=True)

@@ -130,6 +130,8 @@ def find_images(sources: Iterable[str]) -> tuple[list[Path], list[tuple[str, Inp
 
 def _expand(source: str) -> list[Path]:
     """Return the files that one source means."""
+    if not source:
+        raise InputError("an empty name is no source", "Name a file, a folder or a pattern.")
     path = Path(source)
     if path.is_dir():
         inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())

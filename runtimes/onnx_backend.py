@@ -37,6 +37,8 @@ class OnnxBackend:
         name: "onnx".
         device: "cpu" or "cuda:N".
         metadata: The custom metadata of the file.
+        inputs: Names of its inputs.
+        outputs: Names of its outputs.
 
     """
 
@@ -61,7 +63,7 @@ class OnnxBackend:
         kind, _, index = (device or "cpu").partition(":")
         provider: Any = (_PROVIDERS[kind], {"device_id": index or "0"}) if kind == "cuda" else _PROVIDERS[kind]
         try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=[provider])
         except Exception as error:  # onnxruntime's exceptions have no public base class
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             if kind == "cuda" and "CUDA" in reason:
@@ -74,15 +76,16 @@ class OnnxBackend:
             raise BackendError(f"ONNX Runtime runs on {got} instead of {_PROVIDERS[kind]}", "Check its GPU libraries.")
         self.device = f"cuda:{index or 0}" if kind == "cuda" else "cpu"
         self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self._outputs = [output.name for output in self._session.get_outputs()]
+        self.inputs = [entry.name for entry in self._session.get_inputs()]
+        self.outputs = [entry.name for entry in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name."""
-        return dict(zip(self._outputs, self._session.run(self._outputs, dict(inputs)), strict=True))
+        return dict(zip(self.outputs, self._session.run(self.outputs, dict(inputs)), strict=True))
 
     def close(self) -> None:
         """Drop the session."""
-        del self._session
+        self._session = None
 
     def __enter__(self) -> Self:
         return self

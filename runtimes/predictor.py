@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..models.checkpoint import open_weights
+from ..models.checkpoint import open_weights, sha256_file
 from ..models.errors import ArtifactError, UsageError, WeightsError, did_you_mean
 from ..models.lazy import resolve
 from ..models.registry import get_model
@@ -223,9 +223,12 @@ def load(
         "max_detections": max_detections,
         "class_agnostic": class_agnostic,
     }
-    predictor.postprocess_params = replace(
-        predictor.postprocess_params, **{key: value for key, value in changes.items() if value is not None}
-    )
+    try:
+        predictor.postprocess_params = replace(
+            predictor.postprocess_params, **{key: value for key, value in changes.items() if value is not None}
+        )
+    except ValueError as error:
+        raise UsageError(f"these settings make no sense: {error}", "Thresholds are between 0 and 1.") from error
     predictor.classes = None if classes is None else _class_ids(classes, predictor.labels)
     return predictor
 
@@ -275,6 +278,10 @@ def _from_file(path: Path, request: _Request) -> Predictor:
         )
     backend = request.open_backend(path)
     spec, seal = read_seal(backend.metadata, path)
+    if request.weights is not None:
+        _check_origin(seal, request.weights, path)
+    if list(spec.output_names) != backend.outputs or backend.inputs != [spec.input_name]:
+        raise ArtifactError(f"{path} has not the inputs and outputs of {spec.name}", "Export it again: cvexport MODEL")
     return _sealed_predictor(spec, seal, path, backend, batch=seal.batch)
 
 
@@ -307,6 +314,20 @@ def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
     plan = spec.plan(checkpoint, request.options)
     backend = request.open_backend(spec.fuse(spec.build_network(checkpoint.state, plan.variant)))
     return Predictor(spec, backend, plan.preprocess, plan.postprocess, plan.labels, untrained=checkpoint.untrained)
+
+
+def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
+    """Refuse weights that the file was not made from; they would be ignored without a word."""
+    given = Path(weights)
+    if given.is_file():
+        same = sha256_file(given) == seal.weights.get("sha256")
+    else:
+        same = ("seeded:0" if str(weights) == "seeded" else str(weights)) == seal.weights.get("origin")
+    if not same:
+        raise WeightsError(
+            f"{path} was made from {seal.weights.get('origin')}, not from {weights}",
+            f"Export those first (cvexport {seal.model} --weights {weights}), or run --backend torch.",
+        )
 
 
 def read_seal(metadata: dict[str, str], path: Path) -> tuple[ModelSpec, Seal]:

@@ -88,7 +88,7 @@ def read_params(kind: type[_T], content: object, where: str) -> _T:
     """Build a frozen dataclass from its JSON form: the very fields, lists as tuples.
 
     Raises:
-        ArtifactError: Fields are missing or unknown.
+        ArtifactError: Fields are missing or unknown, or hold what they must not.
 
     """
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
@@ -96,4 +96,7 @@ def read_params(kind: type[_T], content: object, where: str) -> _T:
         given = set(content) if isinstance(content, dict) else set()
         wrong = ", ".join(sorted(known ^ given)) or "everything"
         raise ArtifactError(f"{where} does not fit {kind.__name__} (differs in: {wrong})", "Export the model again.")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+    try:
+        return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(f"{where} cannot be used: {error}", "Export the model again.") from error

@@ -169,6 +169,8 @@ class PictureSaver:
         from .drawing import draw
 
         path = self._target if self.is_file else self._name(Path(source))
+        if path.resolve() == Path(source).resolve():
+            raise InputError(f"--save would overwrite the source {source}", "Choose another place with --save.")
         drawn = draw(image, result)
         try:
             done, data = cv2.imencode(path.suffix, drawn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -59,7 +59,7 @@ class TorchBackend:
             torch.backends.cudnn.allow_tf32 = False
             torch.backends.cuda.matmul.allow_tf32 = False
         self.device = str(self._device)
-        self._network = network.to(self._device)
+        self._network: Any = network.to(self._device)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name."""
@@ -71,7 +71,7 @@ class TorchBackend:
 
     def close(self) -> None:
         """Drop the network."""
-        del self._network
+        self._network = None
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+
+_Activation = Literal["sigmoid", "none"]
 
 
 class Frame(NamedTuple):
@@ -58,7 +61,14 @@ class PostprocessParams:
     iou_threshold: float = 0.65
     class_agnostic: bool = False
     max_detections: int = 1000
-    activation: Literal["sigmoid", "none"] = "sigmoid"
+    activation: _Activation = "sigmoid"
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
+        if not (0 <= self.score_threshold <= 1 and 0 <= self.iou_threshold <= 1):
+            raise ValueError(f"thresholds {self.score_threshold} and {self.iou_threshold} are not in 0..1")
+        if self.activation not in get_args(_Activation) or self.max_detections < 1 or min(self.strides) < 1:
+            raise ValueError(f"activation {self.activation!r}, strides {self.strides}, at most {self.max_detections}")
 
 
 # exp() of this many cells is a side of 4e9 pixels at stride 8.

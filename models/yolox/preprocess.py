@@ -46,6 +46,23 @@ class PreprocessParams:
     box_scale: Literal["ratio", "width"] = "ratio"
     interpolation: Literal["bilinear", "nearest", "area"] = "bilinear"
 
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
+        height, width = self.input_size
+        names = (
+            self.colour in ("rgb", "bgr"),
+            self.rounding in ("down", "nearest"),
+            self.box_scale in ("ratio", "width"),
+        )
+        if not all(names) or self.interpolation not in _INTERPOLATION:
+            raise ValueError(
+                f"{self.colour!r}, {self.rounding!r}, {self.box_scale!r} or {self.interpolation!r} is unknown"
+            )
+        if min(height, width) < 1 or not 0 <= self.pad_value < 256 or 0 in self.std:  # noqa: PLR2004
+            raise ValueError(f"input size {self.input_size}, padding {self.pad_value}, std {self.std}")
+        if len(self.mean) != 3 or len(self.std) != 3:  # noqa: PLR2004
+            raise ValueError(f"mean {self.mean} and std {self.std} are not three channels")
+
 
 # ImageNet statistics as mmcv and torchvision state them, on a 0..255 scale, in R, G, B order.
 _IMAGENET_MEAN = (123.675, 116.28, 103.53)

@@ -18,7 +18,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from cvport.exporters.publish import publish, reject, sha256_file, stage, verify_sums
+from cvport.exporters.publish import publish, reject, stage, verify_sums
+from cvport.models.checkpoint import sha256_file
 from cvport.models.errors import ArtifactError
 
 NAME = "model"

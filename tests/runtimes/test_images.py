@@ -400,3 +400,9 @@ def test_folder_with_brackets(tmp_path):
     folder.mkdir()
     (folder / "a.jpg").touch()
     assert find_images([str(folder)]) == ([folder / "a.jpg"], [])
+
+
+def test_empty_name_is_no_source():
+    found, errors = find_images([""])
+    assert found == []
+    assert [source for source, _ in errors] == [""]

@@ -429,3 +429,14 @@ def test_nothing_runs_after_closing(nano_artifact, pictures):
         closed(pictures[0])
     with pytest.raises(AttributeError):
         closed(pictures[0])
+
+
+def test_weights_that_the_file_was_not_made_from_are_refused(nano_artifact, tmp_path):
+    with cvport.load(nano_artifact.onnx, backend="onnx", weights=nano_artifact.weights) as predictor:
+        assert predictor.seal.weights["origin"] == nano_artifact.weights.name
+    other = tmp_path / "other.pth"
+    other.write_bytes(nano_artifact.weights.read_bytes() + b" ")
+    for wrong in (other, "seeded", "hf:org/model"):
+        with pytest.raises(WeightsError, match="was made from") as error:
+            cvport.load(nano_artifact.onnx, backend="onnx", weights=wrong)
+        assert "cvexport yolox --weights" in error.value.hint

@@ -1,11 +1,12 @@
 """What an exported file says about itself is read back as it was written, or refused."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
 from cvport.models.errors import ArtifactError
+from cvport.models.registry import get_model
 from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.preprocess import PreprocessParams, params_for
 from cvport.runtimes.predictor import read_seal
@@ -142,3 +143,24 @@ def test_read_params_wants_the_very_fields(content, wrong):
         read_params(Params, content, "the sealed preprocessing of a.onnx")
     assert caught.value.message == f"the sealed preprocessing of a.onnx does not fit Params (differs in: {wrong})"
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("preprocess", "interpolation", "cubic"),
+        ("preprocess", "colour", None),
+        ("preprocess", "std", [1.0, 0.0, 1.0]),
+        ("preprocess", "input_size", "416"),
+        ("postprocess", "strides", [0, 16, 32]),
+        ("postprocess", "score_threshold", 30),
+        ("postprocess", "iou_threshold", "high"),
+        ("postprocess", "activation", "softmax"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(part, name, value):
+    kinds = dict(zip(("preprocess", "postprocess"), get_model("yolox").params_types, strict=True))
+    good = asdict(params_for("easycv", (64, 64)) if part == "preprocess" else kinds[part]())
+    assert read_params(kinds[part], good, "it")
+    with pytest.raises(ArtifactError):
+        read_params(kinds[part], {**good, name: value}, "it")

@@ -260,3 +260,13 @@ def test_encoder_that_fails(tmp_path, image, monkeypatch, error):
     monkeypatch.setattr(cv2, "imencode", imencode)
     with pytest.raises(InputError, match="does not hold 64x48"):
         PictureSaver(tmp_path, "onnx").save("a.png", image, NONE)
+
+
+def test_source_is_not_overwritten(tmp_path):
+    source = tmp_path / "x.png"
+    cv2.imwrite(str(source), np.zeros((20, 20, 3), dtype=np.uint8))
+    before = source.read_bytes()
+    empty = Detections(*(np.zeros(shape, dtype=np.float32) for shape in ((0, 4), 0, 0)), ())
+    with pytest.raises(InputError, match="overwrite the source"):
+        PictureSaver(source, "onnx").save(str(source), np.zeros((20, 20, 3), dtype=np.uint8), empty)
+    assert source.read_bytes() == before

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 # Untrained networks and empty pictures: so many best candidates are compared instead of those over the threshold.
 BEST = 100
+_FLOOR_CANDIDATES = 1000
 # Overlaps nearer than this to the suppression threshold may fall on either side of it.
 _IOU_SLACK = 2e-3
 
@@ -205,8 +206,11 @@ def _noise_floor(
         network.float()
     floor = {name: measure_tensor(exact[name], single[name]) for name in single}
     rounded = {name: value.astype(np.float32) for name, value in exact.items()}
+    # All the best candidates, suppressed or not: the extremes of a few dozen boxes say little about other pictures.
+    everything = replace(plan.postprocess, iou_threshold=1.0, max_detections=_FLOOR_CANDIDATES)
     pair = [
-        spec.postprocess(outputs, [frame], plan.postprocess, plan.labels, best=BEST)[0] for outputs in (rounded, single)
+        spec.postprocess(outputs, [frame], everything, plan.labels, best=_FLOOR_CANDIDATES)[0]
+        for outputs in (rounded, single)
     ]
     return floor, detection_limit(match_detections(*pair))
 

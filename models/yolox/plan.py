@@ -72,7 +72,7 @@ def _input_size(config: Mapping[str, Any], variant: Variant, options: VariantOpt
     if options.input_size:
         return options.input_size, "option"
     scale = _step(config, "Resize").get("img_scale") or config.get("img_scale")
-    if isinstance(scale, list) and len(scale) == 2 and all(isinstance(side, int) for side in scale):  # noqa: PLR2004
+    if isinstance(scale, list) and len(scale) == 2 and all(isinstance(side, int) and side > 0 for side in scale):  # noqa: PLR2004
         # mmcv writes (width, height); these configs are square, and a side that does not fit the strides is rounded up.
         width, height = (math.ceil(side / SPEC.stride) * SPEC.stride for side in scale)
         return (height, width), "checkpoint config"
@@ -85,7 +85,13 @@ def _preprocess(
     if options.preprocess:
         return params_for(options.preprocess, input_size), "option"
     if _step(checkpoint.config, "Resize"):
-        return _from_pipeline(checkpoint.config, input_size), "checkpoint config"
+        try:
+            return _from_pipeline(checkpoint.config, input_size), "checkpoint config"
+        except (ValueError, TypeError, OverflowError) as error:
+            raise WeightsError(
+                f"the test pipeline in the checkpoint's config makes no sense: {error}",
+                f"Choose one on purpose: --preprocess {' or '.join(SPEC.conventions)}",
+            ) from error
     if checkpoint.wrapper == "model":
         return params_for("megvii", input_size), "Megvii wrapping"
     if checkpoint.wrapper == "state_dict":

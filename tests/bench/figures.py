@@ -102,7 +102,7 @@ def in_turns(subjects: Mapping[str, Callable[[], Lap]], runs: int, warm_up: int 
 
 
 def timed(work: Callable[[], object]) -> Callable[[], Lap]:
-    """Return a subject whose parts are the time that *work* takes, "total", and what this process computes in it, "cpu"."""
+    """Return a subject of two parts: "total", the time that *work* takes, and "cpu", what this process computes."""
 
     def run() -> Lap:
         start, cpu = time.perf_counter(), time.process_time()

@@ -33,10 +33,12 @@ def plain_nms(boxes, threshold, class_ids=None, max_keep=None):
 
 
 def crowd(count, seed, side=300.0, largest=60.0):
-    """Random boxes that overlap a lot, whose overlaps are nowhere near a threshold of 0.5."""
+    """Random boxes that overlap a lot, some of them without area."""
     rng = np.random.default_rng(seed)
     corner = rng.uniform(0, side, (count, 2))
-    return np.hstack([corner, corner + rng.uniform(5, largest, (count, 2))]).astype(np.float32)
+    size = rng.uniform(5, largest, (count, 2))
+    size[::7] = 0
+    return np.hstack([corner, corner + size]).astype(np.float32)
 
 
 @given(box_lists, box_lists)
@@ -53,6 +55,14 @@ def test_iou_by_numbers():
     b = np.array([[0, 0, 2, 2], [1, 1, 3, 3], [2, 0, 4, 2], [0, 0, 1, 1], [1, 1, 1, 1], [5, 5, 9, 9]], np.float32)
     # Without the +1 of pixel counting: 1/7 would be 4/14 with it.
     np.testing.assert_allclose(iou_matrix(a, b)[0], [1, 1 / 7, 0, 1 / 4, 0, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1e6])
+def test_iou_does_not_depend_on_the_unit(scale):
+    boxes = crowd(50, seed=0)
+    np.testing.assert_allclose(
+        iou_matrix(boxes * np.float32(scale), boxes * np.float32(scale)), iou_matrix(boxes, boxes), atol=1e-4
+    )
 
 
 def test_two_boxes_without_area_do_not_overlap():

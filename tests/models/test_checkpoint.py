@@ -30,6 +30,10 @@ def prefixed(state, prefix):
     return {f"{prefix}{key}": value for key, value in state.items()}
 
 
+def jsonplus_tuple(*items):
+    return {"__class__": "tuple", "__value__": list(items)}
+
+
 def assert_read(checkpoint, state, wrapper=""):
     assert list(checkpoint.state) == list(state)
     assert all(torch.equal(checkpoint.state[key], value) for key, value in state.items())
@@ -168,14 +172,14 @@ def rewrite_pickle(path, change):
 
 
 def test_a_hugging_face_folder(tmp_path, state):
-    config = {"id2label": {"0": "hand"}, "size": {"__class__": "tuple", "__value__": [1, 2]}}
+    config = {"id2label": {"0": "hand"}, "size": jsonplus_tuple(1, jsonplus_tuple(2))}
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     save_file(state, tmp_path / "model.safetensors")
     torch.save({"other": torch.ones(1)}, tmp_path / "pytorch_model.bin")
     torch.save({"other": torch.ones(1)}, tmp_path / "training_args.bin")
     checkpoint = open_weights(SPEC, tmp_path)
     assert set(checkpoint.state) == set(state)
-    assert checkpoint.config == {"id2label": {"0": "hand"}, "size": [1, 2]}
+    assert checkpoint.config == {"id2label": {"0": "hand"}, "size": [1, [2]]}
     assert checkpoint.origin == str(tmp_path)
     assert checkpoint.sha256 == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
 

@@ -166,6 +166,17 @@ def test_a_pipeline_that_does_not_normalise():
     assert (params.colour, params.mean, params.std) == ("bgr", (0.0,) * 3, (1.0,) * 3)
 
 
+@pytest.mark.parametrize(
+    "change", [{"std": (1, 0, 1)}, {"pad": 300}, {"pad": float("inf")}, {"mean": ("a", "b", "c")}, {"std": ([], 1, 1)}]
+)
+def test_a_pipeline_that_makes_no_sense(change):
+    config = {"test_pipeline": pipeline(**change)}
+    with pytest.raises(WeightsError, match="test pipeline in the checkpoint's config makes no sense") as caught:
+        plan(config=config)
+    assert "--preprocess easycv or megvii" in caught.value.hint
+    assert plan(config=config, preprocess="megvii").preprocess.convention == "megvii"
+
+
 def test_a_single_padding_value():
     steps = pipeline()
     steps[1]["pad_val"] = 7.0
@@ -224,6 +235,8 @@ def test_an_activation_that_is_not_supported():
         ("s", {"test_pipeline": pipeline((640, 384))}, None, (384, 640), "checkpoint config"),
         ("s", {"test_pipeline": pipeline((600, 600))}, None, (608, 608), "checkpoint config"),
         ("s", {"img_scale": "large"}, None, (640, 640), "model default"),
+        ("s", {"img_scale": [0, 640]}, None, (640, 640), "model default"),
+        ("s", {"img_scale": [416]}, None, (640, 640), "model default"),
         ("nano", {"img_scale": [640, 640]}, (320, 256), (320, 256), "option"),
     ],
 )

@@ -102,7 +102,7 @@ def assert_same(found, rows, names):
         score_threshold=st.sampled_from([0.0, 0.05, 0.3, 0.5, 0.77]),
         iou_threshold=st.sampled_from([0.1, 0.45, 0.65, 1.0]),
         class_agnostic=st.booleans(),
-        max_detections=st.sampled_from([1000, 7, 1, 0]),
+        max_detections=st.sampled_from([1000, 7, 1]),
     ),
     best=st.sampled_from([None, None, 1, 100]),
     frame=st.sampled_from([Frame(96, 64, 1.0), Frame(192, 128, 0.5), Frame(40, 31, 2.0), Frame(427, 640, 0.1)]),
@@ -122,7 +122,7 @@ def test_the_plain_implementation_finds_the_same(seed, class_count, params, best
 @given(
     seed=st.integers(0, 2**32 - 1),
     class_count=st.sampled_from([1, 4]),
-    score_threshold=st.sampled_from([0.0, 0.3, 0.6]),
+    score_threshold=st.sampled_from([0.0, 0.3, 0.75]),
     best=st.sampled_from([None, 20]),
 )
 def test_networks_with_the_sigmoid_inside(seed, class_count, score_threshold, best):
@@ -130,14 +130,14 @@ def test_networks_with_the_sigmoid_inside(seed, class_count, score_threshold, be
     outputs = make_outputs(seed, class_count)
     for name, values in outputs.items():
         if not name.startswith("reg"):
-            values[:] = rng.uniform(0, 1, values.shape)
+            values[:] = rng.uniform(0.5, 1, values.shape)
     params = PostprocessParams(score_threshold=score_threshold, activation="none")
     frame = Frame(96, 64, 1.0)
     rows, near = plain_detections(outputs, frame, params, best=best)
     assume(not near)
     (found,) = postprocess(outputs, [frame], params, names_of(class_count), best=best)
     assert_same(found, rows, names_of(class_count))
-    assert len(found) > 5
+    assert len(found) > 0
 
 
 @pytest.mark.parametrize("strides", [(8, 16), (4,), (16, 8, 32)])
@@ -269,6 +269,23 @@ def test_threshold_0_keeps_every_cell_and_1_only_certainty():
     assert len(postprocess(outputs, frame, certain, names_of(2))[0]) == 0
     put(outputs, 0, 3, 3, logit=30)
     assert postprocess(outputs, frame, certain, names_of(2))[0].scores.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"score_threshold": 1.5},
+        {"score_threshold": -0.1},
+        {"score_threshold": float("nan")},
+        {"iou_threshold": 2},
+        {"max_detections": 0},
+        {"strides": (8, 0)},
+        {"activation": "softmax"},
+    ],
+)
+def test_parameters_that_make_no_sense(change):
+    with pytest.raises(ValueError, match=r"thresholds|strides"):
+        PostprocessParams(**change)
 
 
 def test_best_takes_candidates_below_the_threshold():

@@ -1,6 +1,7 @@
 """The letterbox against the textbook formula, bit by bit."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -164,8 +165,29 @@ def test_every_number_is_a_parameter():
     assert values[:, 3, 0].tolist() == [5, 2.5, 1.25]
     assert values[:, 0, 7].tolist() == [127, -0.5, 9.25]
     assert (values[:, :, 3] == values[:, :, 0]).all()
+    # Neither a mean of 0 alone nor a deviation of 1 alone leaves the values as they are.
+    mixed = PreprocessParams("own", (4, 8), "bgr", (0.0, 2.0, 0.0), (2.0, 1.0, 1.0), interpolation="nearest")
+    assert preprocess(image, mixed)[0][:, 3, 0].tolist() == [5.5, 10, 13]
     padded = preprocess(picture(4, 2), params)[0]
     assert padded[:, 0, 7].tolist() == [4, 1.75, 0.75]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_size": (0, 64)},
+        {"colour": "grey"},
+        {"rounding": "up"},
+        {"box_scale": "height"},
+        {"interpolation": "cubic"},
+        {"pad_value": 256},
+        {"std": (1.0, 0.0, 1.0)},
+        {"mean": (1.0,)},
+    ],
+)
+def test_parameters_that_make_no_sense(change):
+    with pytest.raises(ValueError, match=r"unknown|padding|channels"):
+        replace(params_for("easycv", SQUARE), **change)
 
 
 @pytest.mark.parametrize("name", ["nearest", "area", "bilinear"])

@@ -118,23 +118,19 @@ def match_detections(reference: Detections, candidate: Detections) -> Matching:
     # Labels first: a wrong one is worse than any difference of place and score, which are below 1 each.
     cost = (1 - iou) + score + 2.0 * other_label
     cost[(iou < _PAIR_IOU) & (px > _PAIR_PIXELS)] = np.inf
-    pairs = []
-    free = np.ones(cost.shape, dtype=bool)
-    for flat in np.argsort(cost, axis=None, kind="stable"):
-        i, j = divmod(int(flat), cost.shape[1])
-        if not np.isfinite(cost[i, j]):
+    pairs: list[Pair] = []
+    free_i, free_j = [True] * cost.shape[0], [True] * cost.shape[1]
+    for flat in np.argsort(cost, axis=None, kind="stable").tolist():
+        i, j = divmod(flat, cost.shape[1])
+        if len(pairs) == min(cost.shape) or cost[i, j] == np.inf:
             break
-        if free[i, j]:
-            free[i, :] = free[:, j] = False
+        if free_i[i] and free_j[j]:
+            free_i[i] = free_j[j] = False
             margin = min(_margin(reference, i), _margin(candidate, j))
             same = not other_label[i, j]
             pairs.append(Pair(i, j, float(iou[i, j]), float(px[i, j]), float(score[i, j]), same, margin))
-    paired_i, paired_j = {pair.reference for pair in pairs}, {pair.candidate for pair in pairs}
-    return Matching(
-        tuple(pairs),
-        tuple(i for i in range(len(reference)) if i not in paired_i),
-        tuple(j for j in range(len(candidate)) if j not in paired_j),
-    )
+    left_i, left_j = (tuple(i for i, free in enumerate(side) if free) for side in (free_i, free_j))
+    return Matching(tuple(pairs), left_i, left_j)
 
 
 def _margin(detections: Detections, index: int) -> float:

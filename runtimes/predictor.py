@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..models.checkpoint import open_weights, sha256_file
 from ..models.errors import ArtifactError, UsageError, WeightsError, did_you_mean
 from ..models.lazy import resolve
 from ..models.registry import get_model
@@ -248,6 +247,8 @@ class _Request(NamedTuple):
         return resolve(target, __package__ or "")(runnable, self.device, self.threads)
 
     def open_weights(self, spec: ModelSpec) -> Checkpoint:
+        from ..models.checkpoint import open_weights  # not needed to run a file, and every start would pay for it
+
         return open_weights(spec, self.weights, offline=self.offline, cache_dir=self.cache_dir)
 
 
@@ -318,6 +319,8 @@ def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
 
 def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
     """Refuse weights that the file was not made from; they would be ignored without a word."""
+    from ..models.checkpoint import sha256_file
+
     given = Path(weights)
     if given.is_file():
         same = sha256_file(given) == seal.weights.get("sha256")

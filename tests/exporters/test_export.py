@@ -151,6 +151,8 @@ def test_interrupted_export_leaves_nothing(published, weights, tmp_path, step):
 def test_stopped_process_leaves_the_published_artifact(published, weights, tmp_path, sent):
     before = snapshot(published.folder)
     driver = (
+        # A process that is started in the background may have inherited that Ctrl-C is ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys, threading; from cvport.exporters import export as m; from cvport.exporters.cli import cvexport\n"
         "from cvport.runtimes.console import run_command\n"
         "def trace(*_): print('here', flush=True); threading.Event().wait(60)\n"

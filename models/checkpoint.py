@@ -8,7 +8,7 @@ import logging
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ class Checkpoint:
     """A state dict and where it came from.
 
     Attributes:
-        state: Tensors by key, without wrapping and prefixes.
+        state: Tensors by key, without wrapping, prefixes and what only training needs.
         origin: The path, address or seed it came from.
         sha256: Of the file's bytes; of the tensors where there is no file.
         wrapper: The entry of the file that held the state dict, "" where it was bare.
@@ -80,9 +80,11 @@ def open_weights(
     if source.startswith(("ms:", "hf:")):
         from .hub import download
 
-        folder = download(source, offline=offline, cache_dir=cache_dir)
-        return _read(folder, source)
-    return _read(Path(source).expanduser(), source)
+        path = download(source, offline=offline, cache_dir=cache_dir)
+    else:
+        path = Path(source).expanduser()
+    checkpoint = _read(path, source)
+    return replace(checkpoint, state=spec.inference_state(checkpoint.state))
 
 
 def seeded_checkpoint(spec: ModelSpec, source: str) -> Checkpoint:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ _COUNTER = "num_batches_tracked"
 _SHOWN = 10
 
 _log = logging.getLogger(__name__)
+
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,36 @@ def load_strict(network: nn.Module, state: Mapping[str, Tensor | NDArray[Any]]) 
     report = LoadReport(tensors=len(state), expected=len(needed), parameters=parameters)
     _log.info("loaded %s", report)
     return report
+
+
+def build_strict(
+    make: Callable[[], _Network], state: Mapping[str, Tensor | NDArray[Any]], title: str
+) -> _Network:
+    """Build a network and load it strictly.
+
+    Args:
+        make: Builds the network, whose structure was read from *state*.
+        state: See `load_strict`.
+        title: The structure, for messages.
+
+    Returns:
+        The network in eval mode, without gradients.
+
+    Raises:
+        WeightsError: There is no such network, or the tensors do not all match.
+
+    """
+    # On the meta device nothing is allocated or initialised before the weights are known to fit.
+    try:
+        with torch.device("meta"):
+            network = make()
+    except (ValueError, RuntimeError) as error:
+        raise WeightsError(
+            f"no network can be built as these weights tell it ({title}): {error}",
+            "Check that the file is complete; the shapes of its tensors contradict each other.",
+        ) from error
+    load_strict(network, state)
+    return network.eval().requires_grad_(False)
 
 
 def _check(needed: Mapping[str, Tensor], state: Mapping[str, object]) -> None:

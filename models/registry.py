@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MODELS = {
     "yolox": ".yolox.spec:SPEC",
+    "nanodet": ".nanodet.spec:SPEC",
 }
 
 

@@ -110,6 +110,8 @@ class ModelSpec:
         hub: The address of its published weights, or None.
         conventions: Names that ``--preprocess`` takes.
         activations: Names that ``--activation`` takes.
+        for_inference: ``"module:attribute"`` of a function that takes a state dict and returns it without what only
+            training needs; None where checkpoints hold nothing of the kind.
 
     """
 
@@ -125,6 +127,7 @@ class ModelSpec:
     hub: str | None = None
     conventions: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
+    for_inference: str | None = None
     code: Mapping[str, str] = field(
         default_factory=lambda: {
             "plan": ".plan:plan",
@@ -154,11 +157,19 @@ class ModelSpec:
         made: Plan = self._load("plan")(checkpoint, options)
         return made
 
+    def inference_state(self, state_dict: StateDict) -> StateDict:
+        """Return what inference needs of a state dict without wrapping and prefixes."""
+        if self.for_inference is None:
+            return state_dict
+        state: StateDict = resolve(self.for_inference, self.package)(state_dict)
+        return state
+
     def build_network(self, state_dict: StateDict, variant: Variant | None = None) -> nn.Module:
         """Return the network in eval mode with its weights strictly loaded, as trained (nothing fused).
 
         Args:
-            state_dict: Keys as upstream names them, without wrapping or prefix; torch tensors or numpy arrays.
+            state_dict: Keys as upstream names them, without wrapping or prefix; torch tensors or numpy arrays. What
+                only training needs may be in it.
             variant: From `plan`; None infers it from the keys and shapes.
 
         Returns:
@@ -169,7 +180,7 @@ class ModelSpec:
 
         """
         import_torch()
-        network: nn.Module = self._load("build_network")(state_dict, variant)
+        network: nn.Module = self._load("build_network")(self.inference_state(state_dict), variant)
         return network
 
     def fuse(self, network: nn.Module) -> nn.Module:

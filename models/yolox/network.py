@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..errors import WeightsError
-from ..loading import load_strict
+from ..loading import build_strict
 from .head import TOODHead, YOLOXHead
 from .neck import PAFPN
 from .variant import Variant, infer_variant
@@ -61,14 +59,5 @@ def build_network(
     if variant is None:
         shapes = {key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()}
         variant = infer_variant(shapes, activation)
-    # On the meta device nothing is allocated or initialised before the weights are known to fit.
-    try:
-        with torch.device("meta"):
-            network = YOLOX(variant)
-    except (ValueError, RuntimeError) as error:
-        raise WeightsError(
-            f"no network can be built as these weights tell it ({variant.title}): {error}",
-            "Check that the file is complete; the shapes of its tensors contradict the YOLOX layout.",
-        ) from error
-    load_strict(network, state_dict)
-    return network.eval().requires_grad_(False)
+    structure = variant
+    return build_strict(lambda: YOLOX(structure), state_dict, structure.title)

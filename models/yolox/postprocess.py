@@ -6,19 +6,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from ..boxes import clip_boxes, nms
-from ..results import Detections
+from ..scores import best_first, lowest_logit, make_detections, sigmoid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from ..results import Detections
 
 
 _Activation = Literal["sigmoid", "none"]
@@ -86,13 +87,6 @@ class _Candidates(NamedTuple):
         return _Candidates(boxes[index], scores[index], class_ids[index], margins[index])
 
 
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 1 / (1 + exp(-x)) in float32."""
-    # exp() of a very negative logit overflows to infinity, whose reciprocal is the right answer.
-    with np.errstate(over="ignore"):
-        return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
-
-
 def postprocess(
     outputs: Mapping[str, NDArray[np.float32]],
     frames: Sequence[Frame],
@@ -134,18 +128,13 @@ def _detect(
     best: int | None,
 ) -> Detections:
     found = _decode(outputs, params, 0.0 if best is not None else params.score_threshold)
-    if classes is not None:
-        found = found.take(np.flatnonzero(np.isin(found.class_ids, np.asarray(classes))))
-    # Stable: equal scores keep their anchor order, so every backend breaks ties the same way.
-    order = np.argsort(-found.scores, kind="stable")
-    found = found.take(order[:best])
+    found = found.take(best_first(found.scores, found.class_ids, classes, best))
     kept = nms(
         found.boxes, params.iou_threshold, None if params.class_agnostic else found.class_ids, params.max_detections
     )
     found = found.take(kept)
     boxes = clip_boxes(found.boxes / np.float32(frame.scale), frame.width, frame.height)
-    names = tuple(labels[i] for i in found.class_ids.tolist())
-    return Detections(boxes, found.scores, found.class_ids, names, found.margins)
+    return make_detections(boxes, found.scores, found.class_ids, found.margins, labels)
 
 
 def _decode(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessParams, threshold: float) -> _Candidates:
@@ -205,11 +194,5 @@ def _decode_boxes(
 
 
 def _logit(probability: float, activation: str) -> np.float32:
-    """Return the smallest raw value that can reach *probability*, a hair low so that rounding loses nothing."""
-    if activation == "none":
-        return np.float32(probability)
-    if probability <= 0:
-        return np.float32(-np.inf)
-    # Just below 1 the sigmoid is flat: in float32 it is 1 from a logit of 17 on.
-    low = min(probability, 1.0) * (1 - 1e-5)
-    return np.float32(math.log(low / (1 - low)))
+    """Return the smallest raw value that can reach *probability*."""
+    return np.float32(probability) if activation == "none" else lowest_logit(probability)

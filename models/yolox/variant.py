@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 from ..errors import UsageError, WeightsError, did_you_mean
+from ..keys import Shapes, common_size, count, has, named, sample, sizes, vote
 
 Backbone = Literal["CSPDarknet", "RepVGGYOLOX"]
 Form = Literal["train", "deploy"]
@@ -19,9 +18,6 @@ Attention = Literal["ASFF", "ASFF_sim"]
 Head = Literal["YOLOXHead", "TOODHead"]
 ConvType = Literal["conv", "dwconv", "repconv"]
 Activation = Literal["silu", "relu"]
-
-Shapes = Mapping[str, Sequence[int]]
-T = TypeVar("T")
 
 # Published sizes as (depth, width) multiples: Megvii exps/default/yolox_*.py, EasyCV detectors/yolox/yolox.py.
 SIZES: Mapping[str, tuple[float, float]] = {
@@ -194,28 +190,28 @@ def infer_variant(shapes: Shapes, activation: str = "silu") -> Variant:
     """
     backbone = _infer_backbone(shapes)
     csp = backbone == "CSPDarknet"
-    gsconv = _has(shapes, r"backbone\.gsconv\d\.")
+    gsconv = has(shapes, r"backbone\.gsconv\d\.")
     attention = _infer_attention(shapes)
-    tood = _has(shapes, r"head\.(inter_convs|cls_decomps|reg_decomps)\.")
+    tood = has(shapes, r"head\.(inter_convs|cls_decomps|reg_decomps)\.")
     return Variant(
         backbone=backbone,
         width=_infer_width(shapes),
-        blocks=tuple(_count(shapes, stage) for stage in (_DARK_STAGES if csp else _REPVGG_STAGES)),
-        neck_blocks=_count(shapes, r"backbone\.(C3_[pn]\d|vovGSCSP\d)\.m"),
+        blocks=tuple(count(shapes, stage) for stage in (_DARK_STAGES if csp else _REPVGG_STAGES)),
+        neck_blocks=count(shapes, r"backbone\.(C3_[pn]\d|vovGSCSP\d)\.m"),
         num_classes=_infer_classes(shapes),
-        depthwise=csp and _vote(_named(shapes, r"backbone\.backbone\.dark\d\.0\.(dconv|conv)\.")) == "dconv",
-        form="deploy" if _vote(_named(shapes, r".*\.(rbr_reparam|rbr_dense)\.")) == "rbr_reparam" else "train",
+        depthwise=csp and vote(named(shapes, r"backbone\.backbone\.dark\d\.0\.(dconv|conv)\.")) == "dconv",
+        form="deploy" if vote(named(shapes, r".*\.(rbr_reparam|rbr_dense)\.")) == "rbr_reparam" else "train",
         neck="gsconv" if gsconv else "yolo",
-        neck_mode="part" if gsconv and not _has(shapes, r"backbone\.vovGSCSP\d\.") else "all",
+        neck_mode="part" if gsconv and not has(shapes, r"backbone\.vovGSCSP\d\.") else "all",
         attention=attention,
-        asff_channels=_first_dimension(shapes, r"backbone\.asff_\d\.weight_level_\d\.conv\.weight$")
+        asff_channels=common_size(shapes, r"backbone\.asff_\d\.weight_level_\d\.conv\.weight$", 0)
         if attention
         else 0,
         expand_kernel=_infer_expand_kernel(shapes) if attention else 0,
         head="TOODHead" if tood else "YOLOXHead",
         conv_type=_infer_conv_type(shapes),
-        stacked_convs=_count(shapes, r"head\.inter_convs") if tood else 0,
-        attention_hidden=_first_dimension(shapes, _LAYER_ATTENTION) if tood else 0,
+        stacked_convs=count(shapes, r"head\.inter_convs") if tood else 0,
+        attention_hidden=common_size(shapes, _LAYER_ATTENTION, 0) if tood else 0,
         activation=_known_activation(activation),
     )
 
@@ -230,7 +226,7 @@ def _known_activation(name: str) -> Activation:
 def _infer_backbone(shapes: Shapes) -> Backbone:
     """Tell the backbone by its first stage's names."""
     kinds: dict[str, Backbone] = {"stage": "RepVGGYOLOX", "stem": "CSPDarknet", "dark": "CSPDarknet"}
-    found = _vote(kinds[name] for name in _named(shapes, r"backbone\.backbone\.(stage|stem|dark)"))
+    found = vote(kinds[name] for name in named(shapes, r"backbone\.backbone\.(stage|stem|dark)"))
     if found is None:
         raise _not_yolox(
             shapes, "backbone.backbone.stem.conv.conv.weight (CSPDarknet) or backbone.backbone.stage0.rbr_* (RepVGG)"
@@ -246,79 +242,39 @@ def _infer_width(shapes: Shapes) -> float:
         (r"head\.(cls|reg|obj)_preds\.\d\.weight", 1, head),
         (r"backbone\.backbone\.(stem\.conv\.conv|stage0\.rbr_(dense\.conv|1x1\.conv|reparam))\.weight", 0, stem),
     )
-    votes = (size / base for pattern, axis, base in sources for size in _sizes(shapes, pattern, axis))
-    width = _vote(votes)
+    votes = (size / base for pattern, axis, base in sources for size in sizes(shapes, pattern, axis))
+    width = vote(votes)
     if width is None:
         raise _not_yolox(shapes, "head.stems.0.conv.weight, whose rows tell the width")
     return width
 
 
 def _infer_classes(shapes: Shapes) -> int:
-    classes = _vote(_sizes(shapes, r"head\.cls_preds\.\d\.(weight|bias)", 0))
+    classes = vote(sizes(shapes, r"head\.cls_preds\.\d\.(weight|bias)", 0))
     if classes is None:
         raise _not_yolox(shapes, "head.cls_preds.0.weight, whose rows tell the number of classes")
     return classes
 
 
 def _infer_expand_kernel(shapes: Shapes) -> int:
-    return _vote(_sizes(shapes, r"backbone\.asff_\d\.expand\.conv\.weight", 2)) or 1
+    return common_size(shapes, r"backbone\.asff_\d\.expand\.conv\.weight", 2)
 
 
 def _infer_attention(shapes: Shapes) -> Attention | None:
     """ASFF resizes by learned convolutions; the simple one has none of those."""
-    if not _has(shapes, r"backbone\.asff_\d\."):
+    if not has(shapes, r"backbone\.asff_\d\."):
         return None
-    return "ASFF" if _has(shapes, r"backbone\.asff_\d\.(stride|compress)_level_\d\.") else "ASFF_sim"
+    return "ASFF" if has(shapes, r"backbone\.asff_\d\.(stride|compress)_level_\d\.") else "ASFF_sim"
 
 
 def _infer_conv_type(shapes: Shapes) -> ConvType:
     """Tell the convolutions of the head's branches by their names."""
     kinds: dict[str, ConvType] = {"conv": "conv", "bn": "conv", "dconv": "dwconv", "pconv": "dwconv", "rbr": "repconv"}
-    return _vote(kinds[name] for name in _named(shapes, r"head\.(?:cls|reg)_convs\.\d\.\d\.([a-z]+)")) or "conv"
-
-
-def _matches(shapes: Shapes, pattern: str) -> Iterator[tuple[re.Match[str], Sequence[int]]]:
-    """Yield the match and the shape of every key that starts with *pattern*."""
-    compiled = re.compile(pattern)
-    for key, shape in shapes.items():
-        if match := compiled.match(key):
-            yield match, shape
-
-
-def _has(shapes: Shapes, pattern: str) -> bool:
-    return any(True for _ in _matches(shapes, pattern))
-
-
-def _named(shapes: Shapes, pattern: str) -> Iterator[str]:
-    """Yield the first group of every match."""
-    return (match[1] for match, _ in _matches(shapes, pattern))
-
-
-def _vote(values: Iterator[T]) -> T | None:
-    """Return the most frequent value, the first of equals, None if there is none."""
-    ranked = Counter(values).most_common(1)
-    return ranked[0][0] if ranked else None
-
-
-def _count(shapes: Shapes, prefix: str) -> int:
-    """Return how long the list under *prefix* is, at least 1: one more than the largest index (of two digits)."""
-    return 1 + max((int(match["index"]) for match, _ in _matches(shapes, rf"{prefix}\.(?P<index>\d\d?)\.")), default=0)
-
-
-def _sizes(shapes: Shapes, pattern: str, axis: int) -> Iterator[int]:
-    """Yield the size along *axis* of every key that starts with *pattern*, where there is such an axis."""
-    return (shape[axis] for _, shape in _matches(shapes, pattern) if len(shape) > axis and shape[axis] > 0)
-
-
-def _first_dimension(shapes: Shapes, pattern: str) -> int:
-    """Return the most frequent number of rows; 1 if no key is left, which strict loading will then list."""
-    return _vote(_sizes(shapes, pattern, 0)) or 1
+    return vote(kinds[name] for name in named(shapes, r"head\.(?:cls|reg)_convs\.\d\.\d\.([a-z]+)")) or "conv"
 
 
 def _not_yolox(shapes: Shapes, looked_for: str) -> WeightsError:
-    keys = list(shapes)
-    seen = ", ".join(keys[:3]) + (" ..." if len(keys) > 3 else "") if keys else "none at all"  # noqa: PLR2004
     return WeightsError(
-        f"these weights are not those of a YOLOX network: looked for {looked_for}; the keys are {seen}",
+        f"these weights are not those of a YOLOX network: looked for {looked_for}; the keys are {sample(shapes)}",
         "Check the file and the model name; checkpoints of Megvii YOLOX and EasyCV (YOLOX-PAI) can be read.",
     )

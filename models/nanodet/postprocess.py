@@ -1,0 +1,186 @@
+"""From the raw outputs of a NanoDet-Plus-m network to boxes in image pixels. numpy alone, so an app can embed it.
+
+>>> params = PostprocessParams(score_threshold=0.4)
+>>> detections = postprocess(outputs, frames, params, labels=("person", "face", "hand"))  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..boxes import clip_boxes, nms
+from ..scores import best_first, lowest_logit, make_detections, sigmoid
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from ..results import Detections
+
+
+class Frame(NamedTuple):
+    """How an image fills the network input: scaled by one ratio in each direction.
+
+    Attributes:
+        width: Of the original image, in pixels.
+        height: Of the original image, in pixels.
+        input_width: Of the network input, in pixels.
+        input_height: Of the network input, in pixels.
+
+    """
+
+    width: int
+    height: int
+    input_width: int
+    input_height: int
+
+
+@dataclass(frozen=True)
+class PostprocessParams:
+    """What turns raw outputs into detections; sealed in the exported file.
+
+    Attributes:
+        strides: Network pixels for each cell, level by level.
+        score_threshold: A detection needs a class score of at least this.
+        iou_threshold: Of non-maximum suppression.
+        class_agnostic: Whether boxes of different classes suppress each other.
+        max_detections: Kept at most, best first.
+        prior_offset: Where in its cell the point lies that distances start from, in cells; 0 is the top-left corner.
+
+    Thresholds are those of the original deployment (score 0.3, IoU 0.5); the rest is that of training
+    (RangiLyu/nanodet, nanodet/model/head/nanodet_plus_head.py), the points too: another deployment puts them in the
+    middle of the cells, which shifts every box by half a stride.
+
+    """
+
+    strides: tuple[int, ...] = (8, 16, 32, 64)
+    score_threshold: float = 0.3
+    iou_threshold: float = 0.5
+    class_agnostic: bool = False
+    max_detections: int = 100
+    prior_offset: float = 0.0
+
+
+class _Points(NamedTuple):
+    """Where distances start from, level by level, row by row: (P,) float32 each, network pixels."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+    stride: NDArray[np.float32]
+
+
+def postprocess(
+    outputs: Mapping[str, NDArray[np.float32]],
+    frames: Sequence[Frame],
+    params: PostprocessParams,
+    labels: Sequence[str],
+    *,
+    classes: Sequence[int] | None = None,
+    best: int | None = None,
+) -> list[Detections]:
+    """Decode a batch.
+
+    Args:
+        outputs: ``cls_score_i`` (N, C, h, w) and ``bbox_pred_i`` (N, 4B, h, w) float32 for each level i: logits of the
+            classes, and of B bins for each of left, top, right and bottom.
+        frames: N frames, as preprocessing returned them.
+        params: Strides and thresholds.
+        labels: C class names.
+        classes: Class ids to report; None for all.
+        best: Take this many best candidates whatever their score, instead of those over the threshold.
+
+    Returns:
+        N detections, boxes in pixels of the original image, clipped to it.
+
+    """
+    levels = range(len(params.strides))
+    grids = tuple(outputs[f"cls_score_{level}"].shape[-2:] for level in levels)
+    points = _points(grids, params.strides, params.prior_offset)
+    detections = []
+    for i, frame in enumerate(frames):
+        logits, bins = (
+            np.concatenate([outputs[f"{name}_{level}"][i].reshape(channels, -1) for level in levels], axis=1)
+            for name in ("cls_score", "bbox_pred")
+            for channels in [outputs[f"{name}_0"].shape[1]]
+        )
+        detections.append(_detect(logits, bins, points, frame, params, labels, classes=classes, best=best))
+    return detections
+
+
+def _detect(
+    logits: NDArray[np.float32],
+    bins: NDArray[np.float32],
+    points: _Points,
+    frame: Frame,
+    params: PostprocessParams,
+    labels: Sequence[str],
+    *,
+    classes: Sequence[int] | None,
+    best: int | None,
+) -> Detections:
+    """Decode one picture: class logits (C, P) and bin logits (4B, P) of its P points.
+
+    Every class of a point is a candidate of its own, as upstream has it: one box can be a person and a hand.
+    """
+    threshold = 0.0 if best is not None else params.score_threshold
+    # In the order of the points, then of the classes.
+    where, class_ids = np.divmod(np.flatnonzero(logits.T >= lowest_logit(threshold)), len(logits))
+    scores = sigmoid(logits[class_ids, where])
+    order = best_first(scores, class_ids, classes, best)
+    order = order[scores[order] >= threshold]
+    where, class_ids, scores = where[order], class_ids[order], scores[order]
+    boxes = _decode_boxes(bins[:, where], _Points(*(part[where] for part in points)))
+    boxes = clip_boxes(boxes, frame.input_width, frame.input_height)
+    kept = nms(boxes, params.iou_threshold, None if params.class_agnostic else class_ids, params.max_detections)
+    where, class_ids, scores = where[kept], class_ids[kept], scores[kept]
+    ratio = np.array([frame.width / frame.input_width, frame.height / frame.input_height] * 2, dtype=np.float32)
+    boxes = clip_boxes(boxes[kept] * ratio, frame.width, frame.height)
+    return make_detections(boxes, scores, class_ids, _margins(logits[:, where], class_ids, scores), labels)
+
+
+def _decode_boxes(bins: NDArray[np.float32], points: _Points) -> NDArray[np.float32]:
+    """Return (n, 4) boxes in network pixels: each side as far from its point as its bins' mean number, in strides.
+
+    Args:
+        bins: (4B, n) logits of the bins 0 .. B-1 of left, top, right and bottom.
+        points: n of them.
+
+    """
+    logits = bins.reshape(4, -1, bins.shape[1])
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    numbers = np.arange(logits.shape[1], dtype=np.float32)
+    left, top, right, bottom = np.einsum("b,sbn->sn", numbers, weights) / weights.sum(axis=1) * points.stride
+    return np.stack((points.x - left, points.y - top, points.x + right, points.y + bottom), axis=1)
+
+
+def _margins(
+    logits: NDArray[np.float32], class_ids: NDArray[np.int64], scores: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return (n,) how far each score is from the best that another class has at the same point.
+
+    Args:
+        logits: (C, n) of every class at the points of the detections.
+        class_ids: (n,) of the detections.
+        scores: (n,) of the detections.
+
+    """
+    if len(logits) == 1:
+        return scores
+    others = logits.copy()
+    others[class_ids, np.arange(len(scores))] = -np.inf
+    return np.abs(scores - sigmoid(others.max(axis=0)))
+
+
+@lru_cache(maxsize=16)
+def _points(grids: tuple[tuple[int, int], ...], strides: tuple[int, ...], offset: float) -> _Points:
+    """Return the points of levels of (h, w) cells: stride * (column + offset), stride * (row + offset)."""
+    levels = []
+    for (height, width), stride in zip(grids, strides, strict=True):
+        rows, columns = np.divmod(np.arange(height * width), width)
+        levels.append(stride * np.stack((columns + offset, rows + offset, np.ones(height * width))))
+    return _Points(*np.concatenate(levels, axis=1).astype(np.float32))

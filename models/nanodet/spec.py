@@ -1,0 +1,20 @@
+"""NanoDet-Plus-m as data. The names of the outputs are the contract of the exported file."""
+
+from __future__ import annotations
+
+from ..spec import ModelSpec
+
+SPEC = ModelSpec(
+    name="nanodet",
+    package=__package__ or "",
+    task="person, face and hand detection; any NanoDet-Plus-m checkpoint",
+    result="detections",
+    input_name="input",
+    output_names=tuple(f"{kind}_{level}" for level in range(4) for kind in ("cls_score", "bbox_pred")),
+    outputs="cls_score_i (N,C,h,w), bbox_pred_i (N,32,h,w), raw, for strides 8, 16, 32, 64",
+    # Not 64: the coarsest level rounds up, and published networks are trained at 416.
+    stride=32,
+    labels=("person", "face", "hand"),
+    hub="ms:iic/cv_nanodet_face-human-hand-detection",
+    for_inference=".plan:for_inference",
+)

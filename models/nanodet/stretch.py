@@ -1,0 +1,203 @@
+"""Plain scaling of a picture about its pixel (0, 0), to the bit. numpy and cv2.
+
+Target pixel x samples the picture at x * w / W, bilinearly, and zeros beyond the last pixel. That is what
+cv2.warpPerspective computes from OpenCV 5 on; OpenCV 4 rounds the positions to 1/32 of a pixel, so it is not called
+here: the same picture gives the same bytes with either.
+
+The definition is in float32 with fused multiply-adds, for each channel of each pixel:
+
+    p = x * float32(w / W), a = p - floor(p), likewise b for rows
+    top    = fma(a, picture[y0, x0 + 1] - picture[y0, x0], picture[y0, x0]), likewise bottom in row y0 + 1
+    value  = round(fma(b, bottom - top, top)), halves to even
+
+numpy has no fused multiply-add. Multiplying and adding one after the other is off by a few roundings, which matters
+only where the value is that close to a half: there it is computed again, in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Picture = NDArray[np.uint8]
+    Floats = NDArray[np.float32]
+    Indices = NDArray[np.intp]
+
+# The fused and the plain form differ by at most nine roundings of values below 256, which are 2**-17 each.
+_DOUBT = 2.0**-13
+# With fractions of at most so many bits nothing is ever rounded: 8 bits of a pixel and twice these fit in float32.
+_EXACT_BITS = 8
+# Values that are worked on together: temporary arrays stay in the cache, and small enough for malloc to keep them.
+_BAND = 2**16
+# cv2.remap takes 16-bit positions.
+_MAX_SIDE = np.iinfo(np.int16).max - 1
+
+
+class _Axis(NamedTuple):
+    """Where the pixels of one side of the target lie in the picture.
+
+    Attributes:
+        first: (n,) index of the pixel at or before each position.
+        fraction: (n,) float32, how far on the way to the next pixel.
+        exact: Whether arithmetic with the fractions is exact.
+
+    """
+
+    first: Indices
+    fraction: Floats
+    exact: bool
+
+
+class _Band(NamedTuple):
+    """Some rows of the target: made in two steps, across in the rows of the picture that are needed, then down.
+
+    Attributes:
+        start: The first of them.
+        needed: (R,) the rows of the picture that take part.
+        pixels: (R, W, 2) int16, x and y of the first pixels in them.
+        above: (n,) which of the needed rows is the first of each target row.
+        below: (n,) which is the second.
+        down: (n, 1) float32 fractions of the rows.
+
+    """
+
+    start: int
+    needed: Indices
+    pixels: NDArray[np.int16]
+    above: Indices
+    below: Indices
+    down: Floats
+
+
+class _Layout(NamedTuple):
+    """How a picture of one size becomes another.
+
+    Attributes:
+        columns: Across.
+        rows: Down.
+        across: (3W,) float32 fractions of the columns, one a channel.
+        bands: The rows, some at a time.
+
+    """
+
+    columns: _Axis
+    rows: _Axis
+    across: Floats
+    bands: tuple[_Band, ...]
+
+
+def stretch(image: Picture, size: tuple[int, int]) -> Picture:
+    """Scale a picture to *size* whatever its proportions.
+
+    Args:
+        image: (h, w, 3) uint8.
+        size: (H, W).
+
+    Returns:
+        (H, W, 3) uint8.
+
+    """
+    height, width = image.shape[:2]
+    if (height, width) == size:
+        return image
+    layout = _layout(height, width, *size)
+    exact = layout.columns.exact and layout.rows.exact
+    result = np.empty((size[0], size[1] * 3), dtype=np.uint8)
+    doubtful = []
+    for band in layout.bands:
+        values = _band_values(image, layout, band)
+        rounded = np.rint(values)
+        result[band.start : band.start + len(values)] = rounded
+        if not exact:
+            near = np.flatnonzero(np.abs(values - rounded) > 0.5 - _DOUBT)  # noqa: PLR2004
+            doubtful.append(near + band.start * result.shape[1])
+    if doubtful:
+        where = np.concatenate(doubtful)
+        result.reshape(-1)[where] = _fused(image, layout, where)
+    return result.reshape(*size, 3)
+
+
+def _band_values(image: Picture, layout: _Layout, band: _Band) -> Picture | Floats:
+    """Return the rows of a band before rounding, (n, 3W)."""
+    lines = _gather(image, layout, band, 0)
+    if layout.across.any():
+        lines = _mix(lines, _gather(image, layout, band, 1), layout.across)
+    return _mix(lines.take(band.above, axis=0), lines.take(band.below, axis=0), band.down)
+
+
+def _gather(image: Picture, layout: _Layout, band: _Band, shift: int) -> Picture | Floats:
+    """Return the first pixels of the needed rows, or those *shift* further right, (R, 3W); zeros beyond the picture."""
+    height, width = image.shape[:2]
+    if width > shift and max(height, width) <= _MAX_SIDE:
+        part = cv2.remap(image[:, shift:], band.pixels, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+    else:
+        rows, columns = band.needed, layout.columns.first + shift
+        inside = (rows < height)[:, None] & (columns < width)
+        part = image[np.minimum(rows, height - 1)[:, None], np.minimum(columns, width - 1)] * inside[..., None]
+    return np.asarray(part, np.uint8).reshape(len(band.needed), -1)
+
+
+def _mix(first: Picture | Floats, second: Picture | Floats, fraction: Floats) -> Floats:
+    """Return first + fraction * (second - first)."""
+    step = np.subtract(second, first, dtype=np.int16 if first.dtype == np.uint8 else np.float32)
+    values = np.multiply(step, fraction, dtype=np.float32)
+    values += first
+    return values
+
+
+def _fused(image: Picture, layout: _Layout, where: Indices) -> Picture:
+    """Return the values of the target at these places of it (flat indices) by the definition."""
+    height, width = image.shape[:2]
+    row, rest = np.divmod(where, len(layout.across))
+    column, channel = np.divmod(rest, 3)
+    y, x = layout.rows.first[row], layout.columns.first[column]
+    down, across = layout.rows.fraction[row], layout.columns.fraction[column]
+
+    def pixel(below: int, right: int) -> Floats:
+        inside = (y + below < height) & (x + right < width)
+        found = image[np.minimum(y + below, height - 1), np.minimum(x + right, width - 1), channel]
+        return (found * inside).astype(np.float32)
+
+    top = _fma(across, pixel(0, 1) - pixel(0, 0), pixel(0, 0))
+    bottom = _fma(across, pixel(1, 1) - pixel(1, 0), pixel(1, 0))
+    return np.rint(_fma(down, bottom - top, top)).astype(np.uint8)
+
+
+def _fma(a: Floats, b: Floats, c: Floats) -> Floats:
+    """Return a * b + c, rounded to float32 once: a float64 holds the product of two float32 exactly."""
+    return (a.astype(np.float64) * b + c).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _layout(height: int, width: int, target_height: int, target_width: int) -> _Layout:
+    columns, rows = _axis(width, target_width), _axis(height, target_height)
+    number = math.ceil(target_height * target_width * 3 / _BAND)
+    parts = np.array_split(np.arange(target_height), number)
+    bands = tuple(_band(columns, rows, part) for part in parts)
+    return _Layout(columns, rows, np.repeat(columns.fraction, 3), bands)
+
+
+def _band(columns: _Axis, rows: _Axis, part: Indices) -> _Band:
+    first, down = rows.first[part], rows.fraction[part]
+    second = first + (down > 0)
+    needed = np.union1d(first, second)
+    pixels = np.empty((len(needed), len(columns.first), 2), dtype=np.int16)
+    pixels[..., 0] = columns.first
+    pixels[..., 1] = needed[:, None]
+    above, below = np.searchsorted(needed, first), np.searchsorted(needed, second)
+    return _Band(int(part[0]), needed, pixels, above, below, down[:, None])
+
+
+def _axis(source: int, target: int) -> _Axis:
+    positions = np.arange(target, dtype=np.float32) * np.float32(source / target)
+    first = np.floor(positions)
+    fraction = positions - first
+    exact = not np.any(fraction * 2**_EXACT_BITS % 1)
+    return _Axis(first.astype(np.intp), fraction, exact)

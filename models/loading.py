@@ -71,9 +71,7 @@ def load_strict(network: nn.Module, state: Mapping[str, Tensor | NDArray[Any]]) 
     return report
 
 
-def build_strict(
-    make: Callable[[], _Network], state: Mapping[str, Tensor | NDArray[Any]], title: str
-) -> _Network:
+def build_strict(make: Callable[[], _Network], state: Mapping[str, Tensor | NDArray[Any]], title: str) -> _Network:
     """Build a network and load it strictly.
 
     Args:

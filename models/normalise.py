@@ -16,9 +16,7 @@ _LARGEST = 255
 
 
 @lru_cache(maxsize=16)
-def tables(
-    mean: tuple[float, ...], std: tuple[float, ...], full_scale: float = 1.0
-) -> tuple[NDArray[np.float32], ...]:
+def tables(mean: tuple[float, ...], std: tuple[float, ...], full_scale: float = 1.0) -> tuple[NDArray[np.float32], ...]:
     """Return the normalised value of each grey value, a (256,) float32 table a channel.
 
     (value/f - mean/f) / (std/f) with *full_scale* f, every step rounded to float32: it cancels out but for the last
@@ -32,9 +30,7 @@ def tables(
     """
     scale = np.float32(full_scale)
     values = np.arange(256, dtype=np.float32) / scale
-    return tuple(
-        (values - np.float32(m) / scale) / (np.float32(s) / scale) for m, s in zip(mean, std, strict=True)
-    )
+    return tuple((values - np.float32(m) / scale) / (np.float32(s) / scale) for m, s in zip(mean, std, strict=True))
 
 
 def write_planes(

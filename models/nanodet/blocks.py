@@ -7,6 +7,8 @@ stride. Blocks fold their BatchNorms when they are asked to fuse.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -32,7 +34,7 @@ class Layers(nn.Sequential):
     def fuse(self) -> None:
         """Fold each BatchNorm into the convolution before it."""
         layers = list(self.named_children())
-        for (name, layer), (norm_name, norm) in zip(layers, layers[1:], strict=False):
+        for (name, layer), (norm_name, norm) in pairwise(layers):
             if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 self.add_module(name, fuse_conv(layer, norm))
                 self.add_module(norm_name, nn.Identity())
@@ -74,8 +76,8 @@ class SeparableBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute (N,C,H,W) to (N,C,H/stride,W/stride)."""
-        y: Tensor = self.act(self.dwnorm(self.depthwise(x)))
-        y = self.act(self.pwnorm(self.pointwise(y)))
+        within = self.act(self.dwnorm(self.depthwise(x)))
+        y: Tensor = self.act(self.pwnorm(self.pointwise(within)))
         return y
 
     def fuse(self) -> None:

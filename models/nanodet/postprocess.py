@@ -66,12 +66,19 @@ class PostprocessParams:
     prior_offset: float = 0.0
 
 
-class _Points(NamedTuple):
-    """Where distances start from, level by level, row by row: (P,) float32 each, network pixels."""
+class _Raw(NamedTuple):
+    """The outputs of a batch of N, levels one after the other, row by row: P points in all.
 
-    x: NDArray[np.float32]
-    y: NDArray[np.float32]
-    stride: NDArray[np.float32]
+    Attributes:
+        logits: (N, C, P) float32, of the classes.
+        bins: (N, 4B, P) float32, logits of the bins 0 .. B-1 of left, top, right and bottom.
+        points: (3, P) float32: x and y that distances start from, and the stride they are counted in; network pixels.
+
+    """
+
+    logits: NDArray[np.float32]
+    bins: NDArray[np.float32]
+    points: NDArray[np.float32]
 
 
 def postprocess(
@@ -98,24 +105,25 @@ def postprocess(
         N detections, boxes in pixels of the original image, clipped to it.
 
     """
+    raw = _flatten(outputs, params)
+    return [_detect(raw, i, frame, params, labels, classes=classes, best=best) for i, frame in enumerate(frames)]
+
+
+def _flatten(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessParams) -> _Raw:
+    """Put the levels one after the other."""
     levels = range(len(params.strides))
-    grids = tuple(outputs[f"cls_score_{level}"].shape[-2:] for level in levels)
-    points = _points(grids, params.strides, params.prior_offset)
-    detections = []
-    for i, frame in enumerate(frames):
-        logits, bins = (
-            np.concatenate([outputs[f"{name}_{level}"][i].reshape(channels, -1) for level in levels], axis=1)
-            for name in ("cls_score", "bbox_pred")
-            for channels in [outputs[f"{name}_0"].shape[1]]
-        )
-        detections.append(_detect(logits, bins, points, frame, params, labels, classes=classes, best=best))
-    return detections
+
+    def join(name: str) -> NDArray[np.float32]:
+        parts = [outputs[f"{name}_{level}"] for level in levels]
+        return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=2)
+
+    grids = tuple(outputs[f"cls_score_{level}"].shape[2:] for level in levels)
+    return _Raw(join("cls_score"), join("bbox_pred"), _points(grids, params.strides, params.prior_offset))
 
 
 def _detect(
-    logits: NDArray[np.float32],
-    bins: NDArray[np.float32],
-    points: _Points,
+    raw: _Raw,
+    index: int,
     frame: Frame,
     params: PostprocessParams,
     labels: Sequence[str],
@@ -123,18 +131,20 @@ def _detect(
     classes: Sequence[int] | None,
     best: int | None,
 ) -> Detections:
-    """Decode one picture: class logits (C, P) and bin logits (4B, P) of its P points.
+    """Decode one picture of the batch.
 
     Every class of a point is a candidate of its own, as upstream has it: one box can be a person and a hand.
     """
+    logits, bins = raw.logits[index], raw.bins[index]
     threshold = 0.0 if best is not None else params.score_threshold
     # In the order of the points, then of the classes.
-    where, class_ids = np.divmod(np.flatnonzero(logits.T >= lowest_logit(threshold)), len(logits))
+    passed = np.flatnonzero((logits >= lowest_logit(threshold)).T)
+    where, class_ids = np.divmod(passed, len(logits))
     scores = sigmoid(logits[class_ids, where])
     order = best_first(scores, class_ids, classes, best)
     order = order[scores[order] >= threshold]
     where, class_ids, scores = where[order], class_ids[order], scores[order]
-    boxes = _decode_boxes(bins[:, where], _Points(*(part[where] for part in points)))
+    boxes = _decode_boxes(bins[:, where], raw.points[:, where])
     boxes = clip_boxes(boxes, frame.input_width, frame.input_height)
     kept = nms(boxes, params.iou_threshold, None if params.class_agnostic else class_ids, params.max_detections)
     where, class_ids, scores = where[kept], class_ids[kept], scores[kept]
@@ -143,19 +153,20 @@ def _detect(
     return make_detections(boxes, scores, class_ids, _margins(logits[:, where], class_ids, scores), labels)
 
 
-def _decode_boxes(bins: NDArray[np.float32], points: _Points) -> NDArray[np.float32]:
+def _decode_boxes(bins: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (n, 4) boxes in network pixels: each side as far from its point as its bins' mean number, in strides.
 
     Args:
-        bins: (4B, n) logits of the bins 0 .. B-1 of left, top, right and bottom.
-        points: n of them.
+        bins: (4B, n) logits of the bins of each side.
+        points: (3, n) their x, y and stride.
 
     """
-    logits = bins.reshape(4, -1, bins.shape[1])
+    x, y, stride = points
+    logits = bins.reshape(4, len(bins) // 4, bins.shape[1])
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     numbers = np.arange(logits.shape[1], dtype=np.float32)
-    left, top, right, bottom = np.einsum("b,sbn->sn", numbers, weights) / weights.sum(axis=1) * points.stride
-    return np.stack((points.x - left, points.y - top, points.x + right, points.y + bottom), axis=1)
+    left, top, right, bottom = np.einsum("b,sbn->sn", numbers, weights) / weights.sum(axis=1) * stride
+    return np.stack((x - left, y - top, x + right, y + bottom), axis=1)
 
 
 def _margins(
@@ -173,14 +184,14 @@ def _margins(
         return scores
     others = logits.copy()
     others[class_ids, np.arange(len(scores))] = -np.inf
-    return np.abs(scores - sigmoid(others.max(axis=0)))
+    return np.asarray(np.abs(scores - sigmoid(others.max(axis=0))), dtype=np.float32)
 
 
 @lru_cache(maxsize=16)
-def _points(grids: tuple[tuple[int, int], ...], strides: tuple[int, ...], offset: float) -> _Points:
-    """Return the points of levels of (h, w) cells: stride * (column + offset), stride * (row + offset)."""
+def _points(grids: tuple[tuple[int, ...], ...], strides: tuple[int, ...], offset: float) -> NDArray[np.float32]:
+    """Return (3, P) x, y and stride of each point: stride * (column + offset), stride * (row + offset)."""
     levels = []
     for (height, width), stride in zip(grids, strides, strict=True):
         rows, columns = np.divmod(np.arange(height * width), width)
         levels.append(stride * np.stack((columns + offset, rows + offset, np.ones(height * width))))
-    return _Points(*np.concatenate(levels, axis=1).astype(np.float32))
+    return np.concatenate(levels, axis=1).astype(np.float32)

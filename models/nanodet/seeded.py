@@ -63,6 +63,8 @@ def seeded_state(variant: Variant, seed: int) -> dict[str, NDArray[Any]]:
     """
     with torch.device("meta"):
         shapes = {key: tuple(tensor.shape) for key, tensor in NanoDetPlus(variant).state_dict().items()}
-    state = seeded_tensors({key: shape for key, shape in shapes.items() if key != PROJECT}, Recipe(_RANGES, _GAINS), seed)
+    state = seeded_tensors(
+        {key: shape for key, shape in shapes.items() if key != PROJECT}, Recipe(_RANGES, _GAINS), seed
+    )
     bins = np.arange(variant.reg_max + 1, dtype=np.float32)
     return {key: state.get(key, bins) for key in shapes}

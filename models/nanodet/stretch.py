@@ -38,6 +38,8 @@ _EXACT_BITS = 8
 _BAND = 2**16
 # cv2.remap takes 16-bit positions.
 _MAX_SIDE = np.iinfo(np.int16).max - 1
+# Its second map holds fractions of positions; there are none.
+_NO_MAP = np.empty(0, dtype=np.uint16)
 
 
 class _Axis(NamedTuple):
@@ -116,7 +118,7 @@ def stretch(image: Picture, size: tuple[int, int]) -> Picture:
         rounded = np.rint(values)
         result[band.start : band.start + len(values)] = rounded
         if not exact:
-            near = np.flatnonzero(np.abs(values - rounded) > 0.5 - _DOUBT)  # noqa: PLR2004
+            near = np.flatnonzero(np.abs(values - rounded) > 0.5 - _DOUBT)
             doubtful.append(near + band.start * result.shape[1])
     if doubtful:
         where = np.concatenate(doubtful)
@@ -136,7 +138,7 @@ def _gather(image: Picture, layout: _Layout, band: _Band, shift: int) -> Picture
     """Return the first pixels of the needed rows, or those *shift* further right, (R, 3W); zeros beyond the picture."""
     height, width = image.shape[:2]
     if width > shift and max(height, width) <= _MAX_SIDE:
-        part = cv2.remap(image[:, shift:], band.pixels, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+        part = cv2.remap(image[:, shift:], band.pixels, _NO_MAP, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
     else:
         rows, columns = band.needed, layout.columns.first + shift
         inside = (rows < height)[:, None] & (columns < width)
@@ -147,7 +149,7 @@ def _gather(image: Picture, layout: _Layout, band: _Band, shift: int) -> Picture
 def _mix(first: Picture | Floats, second: Picture | Floats, fraction: Floats) -> Floats:
     """Return first + fraction * (second - first)."""
     step = np.subtract(second, first, dtype=np.int16 if first.dtype == np.uint8 else np.float32)
-    values = np.multiply(step, fraction, dtype=np.float32)
+    values: Floats = np.multiply(step, fraction, dtype=np.float32)
     values += first
     return values
 
@@ -163,7 +165,7 @@ def _fused(image: Picture, layout: _Layout, where: Indices) -> Picture:
     def pixel(below: int, right: int) -> Floats:
         inside = (y + below < height) & (x + right < width)
         found = image[np.minimum(y + below, height - 1), np.minimum(x + right, width - 1), channel]
-        return (found * inside).astype(np.float32)
+        return np.asarray(found * inside, dtype=np.float32)
 
     top = _fma(across, pixel(0, 1) - pixel(0, 0), pixel(0, 0))
     bottom = _fma(across, pixel(1, 1) - pixel(1, 0), pixel(1, 0))
@@ -172,7 +174,7 @@ def _fused(image: Picture, layout: _Layout, where: Indices) -> Picture:
 
 def _fma(a: Floats, b: Floats, c: Floats) -> Floats:
     """Return a * b + c, rounded to float32 once: a float64 holds the product of two float32 exactly."""
-    return (a.astype(np.float64) * b + c).astype(np.float32)
+    return np.asarray(a.astype(np.float64) * b + c, dtype=np.float32)
 
 
 @lru_cache(maxsize=16)

@@ -204,9 +204,7 @@ def infer_variant(shapes: Shapes, activation: str = "silu") -> Variant:
         neck="gsconv" if gsconv else "yolo",
         neck_mode="part" if gsconv and not has(shapes, r"backbone\.vovGSCSP\d\.") else "all",
         attention=attention,
-        asff_channels=common_size(shapes, r"backbone\.asff_\d\.weight_level_\d\.conv\.weight$", 0)
-        if attention
-        else 0,
+        asff_channels=common_size(shapes, r"backbone\.asff_\d\.weight_level_\d\.conv\.weight$", 0) if attention else 0,
         expand_kernel=_infer_expand_kernel(shapes) if attention else 0,
         head="TOODHead" if tood else "YOLOXHead",
         conv_type=_infer_conv_type(shapes),

@@ -136,7 +136,7 @@ def _show(model: str) -> None:
         "preprocess": ", ".join(spec.conventions),
         "activation": ", ".join(spec.activations),
     }
-    click.echo("\n".join(f"{name:12} {value}" for name, value in {"model": spec.name, **rows}.items()))
+    click.echo("\n".join(f"{name:12} {value}" for name, value in {"model": spec.name, **rows}.items() if value))
 
 
 def _leg(leg: dict[str, str]) -> str:

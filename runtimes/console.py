@@ -89,8 +89,8 @@ def variant_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that fix a variant."""
     for option in (
         click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line."),
-        click.option("--activation", metavar="NAME", help="silu or relu; the tensors do not tell."),
-        click.option("--preprocess", metavar="NAME", help="easycv, megvii or megvii-legacy."),
+        click.option("--activation", metavar="NAME", help="For yolox: silu or relu; the tensors do not tell."),
+        click.option("--preprocess", metavar="NAME", help="For yolox: easycv, megvii or megvii-legacy."),
         click.option("--input-size", metavar="H[,W]", help="Of the network input."),
     ):
         command = option(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -55,6 +56,19 @@ def golden_yolox(shared: Path) -> Callable[[str, int], Golden]:
         return Golden(manifest, state, seeded.seeded_input(manifest["input_shape"], seed), np.load(path))
 
     return load
+
+
+@pytest.fixture(scope="session")
+def golden_nanodet(shared: Path) -> Golden:
+    """Three classes, seed 0, 320x320."""
+    folder = shared / "goldens/nanodet"
+    if not folder.is_dir():
+        pytest.skip(f"the ground truth is not here: {folder}")
+    seeded = _module(shared / "goldens/seeded.py")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    state = seeded.seeded_state_dict(manifest, 0) | dict(np.load(folder / "constants.npz"))
+    pixels = seeded.seeded_input(manifest["input"]["shape_golden"], 0)
+    return Golden(manifest, state, pixels, np.load(folder / "golden_seed0.npz"))
 
 
 class NanoArtifact(NamedTuple):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from ..results import Detections
 
+# Within this, exp() neither overflows nor vanishes in float32, sums included; trained logits stay below 20.
+_MAX_LOGIT = np.float32(80)
+
 
 class Frame(NamedTuple):
     """How an image fills the network input: scaled by one ratio in each direction.
@@ -64,6 +67,13 @@ class PostprocessParams:
     class_agnostic: bool = False
     max_detections: int = 100
     prior_offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
+        if not (0 <= self.score_threshold <= 1 and 0 <= self.iou_threshold <= 1):
+            raise ValueError(f"thresholds {self.score_threshold} and {self.iou_threshold} are not in 0..1")
+        if self.max_detections < 1 or min(self.strides) < 1:
+            raise ValueError(f"strides {self.strides}, at most {self.max_detections}")
 
 
 class _Raw(NamedTuple):
@@ -163,9 +173,11 @@ def _decode_boxes(bins: NDArray[np.float32], points: NDArray[np.float32]) -> NDA
     """
     x, y, stride = points
     logits = bins.reshape(4, len(bins) // 4, bins.shape[1])
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    weights = np.exp(np.clip(logits, -_MAX_LOGIT, _MAX_LOGIT))
     numbers = np.arange(logits.shape[1], dtype=np.float32)
-    left, top, right, bottom = np.einsum("b,sbn->sn", numbers, weights) / weights.sum(axis=1) * stride
+    # One product gives the sums of weight * number and of the weights, (4, 2, n).
+    sums = np.stack((numbers, np.ones_like(numbers))) @ weights
+    left, top, right, bottom = sums[:, 0] / sums[:, 1] * stride
     return np.stack((x - left, y - top, x + right, y + bottom), axis=1)
 
 

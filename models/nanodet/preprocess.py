@@ -40,6 +40,15 @@ class PreprocessParams:
     std: tuple[float, float, float] = (57.375, 57.12, 58.395)
     fixed: Literal["pixel", "corner"] = "pixel"
 
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
+        if self.colour not in ("rgb", "bgr") or self.fixed not in ("pixel", "corner"):
+            raise ValueError(f"{self.colour!r} or {self.fixed!r} is unknown")
+        if len(self.input_size) != 2 or min(self.input_size) < 1:  # noqa: PLR2004
+            raise ValueError(f"input size {self.input_size}")
+        if len(self.mean) != 3 or len(self.std) != 3 or 0 in self.std:  # noqa: PLR2004
+            raise ValueError(f"mean {self.mean} and std {self.std} are not three channels, or std is 0")
+
 
 # Upstream normalises values between 0 and 1.
 _FULL_SCALE = 255.0

@@ -35,7 +35,9 @@ _DOUBT = 2.0**-13
 # With fractions of at most so many bits nothing is ever rounded: 8 bits of a pixel and twice these fit in float32.
 _EXACT_BITS = 8
 # Values that are worked on together: temporary arrays stay in the cache, and small enough for malloc to keep them.
-_BAND = 2**16
+_BAND = 2**17
+# Part of the rows that have to lie between two others for all of them to be treated so.
+_MOSTLY = 0.8
 # cv2.remap takes 16-bit positions.
 _MAX_SIDE = np.iinfo(np.int16).max - 1
 # Its second map holds fractions of positions; there are none.
@@ -58,21 +60,25 @@ class _Axis(NamedTuple):
 
 
 class _Band(NamedTuple):
-    """Some rows of the target: made in two steps, across in the rows of the picture that are needed, then down.
+    """Some rows of the target, and what they are made of: rows of the picture, at the target's width.
 
     Attributes:
-        start: The first of them.
         needed: (R,) the rows of the picture that take part.
         pixels: (R, W, 2) int16, x and y of the first pixels in them.
-        above: (n,) which of the needed rows is the first of each target row.
-        below: (n,) which is the second.
-        down: (n, 1) float32 fractions of the rows.
+        plain: (n,) rows of the target that lie on a row of the picture.
+        source: (n,) which of the needed rows that is.
+        mixed: (m,) rows of the target that lie between two.
+        above: (m,) which of the needed rows is the first.
+        below: (m,) which is the second.
+        down: (m, 1) float32 fractions of the way from one to the other.
 
     """
 
-    start: int
     needed: Indices
     pixels: NDArray[np.int16]
+    plain: Indices
+    source: Indices
+    mixed: Indices
     above: Indices
     below: Indices
     down: Floats
@@ -84,14 +90,16 @@ class _Layout(NamedTuple):
     Attributes:
         columns: Across.
         rows: Down.
-        across: (3W,) float32 fractions of the columns, one a channel.
+        across: (3W,) float32 fractions of the columns, one a channel; None where they are all 0.
+        picks: Whether cv2's nearest neighbours are the first pixels of the columns.
         bands: The rows, some at a time.
 
     """
 
     columns: _Axis
     rows: _Axis
-    across: Floats
+    across: Floats | None
+    picks: bool
     bands: tuple[_Band, ...]
 
 
@@ -112,29 +120,42 @@ def stretch(image: Picture, size: tuple[int, int]) -> Picture:
     layout = _layout(height, width, *size)
     exact = layout.columns.exact and layout.rows.exact
     result = np.empty((size[0], size[1] * 3), dtype=np.uint8)
-    doubtful = []
+    doubtful = [np.empty(0, dtype=np.intp)]
     for band in layout.bands:
-        values = _band_values(image, layout, band)
-        rounded = np.rint(values)
-        result[band.start : band.start + len(values)] = rounded
-        if not exact:
-            near = np.flatnonzero(np.abs(values - rounded) > 0.5 - _DOUBT)
-            doubtful.append(near + band.start * result.shape[1])
-    if doubtful:
-        where = np.concatenate(doubtful)
+        lines = _across(image, layout, band)
+        parts = [(band.plain, lines.take(band.source, axis=0))] if len(band.plain) else []
+        if len(band.mixed):
+            mixed = _mix(lines.take(band.above, axis=0), lines.take(band.below, axis=0), band.down)
+            parts.append((band.mixed, mixed))
+        for rows, values in parts:
+            if values.dtype == np.uint8:
+                result[rows] = values
+                continue
+            rounded = np.rint(values)
+            result[rows] = rounded.astype(np.uint8)
+            if not exact:
+                row, rest = np.divmod(np.flatnonzero(np.abs(values - rounded) > 0.5 - _DOUBT), result.shape[1])
+                doubtful.append(rows[row] * result.shape[1] + rest)
+    where = np.concatenate(doubtful)
+    if len(where):
         result.reshape(-1)[where] = _fused(image, layout, where)
     return result.reshape(*size, 3)
 
 
-def _band_values(image: Picture, layout: _Layout, band: _Band) -> Picture | Floats:
-    """Return the rows of a band before rounding, (n, 3W)."""
-    lines = _gather(image, layout, band, 0)
-    if layout.across.any():
-        lines = _mix(lines, _gather(image, layout, band, 1), layout.across)
-    return _mix(lines.take(band.above, axis=0), lines.take(band.below, axis=0), band.down)
+def _across(image: Picture, layout: _Layout, band: _Band) -> Picture | Floats:
+    """Return the needed rows at the target's width, (R, 3W); uint8 where pixels are only picked."""
+    first, last = band.needed[0], band.needed[-1] + 1
+    if layout.picks and last - first == len(band.needed) and last <= len(image):
+        # The same pixels as below, gathered faster.
+        size = (len(layout.columns.first), len(band.needed))
+        lines = np.asarray(cv2.resize(image[first:last], size, interpolation=cv2.INTER_NEAREST), np.uint8)
+        lines = lines.reshape(len(lines), -1)
+    else:
+        lines = _gather(image, layout, band, 0)
+    return lines if layout.across is None else _mix(lines, _gather(image, layout, band, 1), layout.across)
 
 
-def _gather(image: Picture, layout: _Layout, band: _Band, shift: int) -> Picture | Floats:
+def _gather(image: Picture, layout: _Layout, band: _Band, shift: int) -> Picture:
     """Return the first pixels of the needed rows, or those *shift* further right, (R, 3W); zeros beyond the picture."""
     height, width = image.shape[:2]
     if width > shift and max(height, width) <= _MAX_SIDE:
@@ -157,7 +178,7 @@ def _mix(first: Picture | Floats, second: Picture | Floats, fraction: Floats) ->
 def _fused(image: Picture, layout: _Layout, where: Indices) -> Picture:
     """Return the values of the target at these places of it (flat indices) by the definition."""
     height, width = image.shape[:2]
-    row, rest = np.divmod(where, len(layout.across))
+    row, rest = np.divmod(where, 3 * len(layout.columns.first))
     column, channel = np.divmod(rest, 3)
     y, x = layout.rows.first[row], layout.columns.first[column]
     down, across = layout.rows.fraction[row], layout.columns.fraction[column]
@@ -180,21 +201,26 @@ def _fma(a: Floats, b: Floats, c: Floats) -> Floats:
 @lru_cache(maxsize=16)
 def _layout(height: int, width: int, target_height: int, target_width: int) -> _Layout:
     columns, rows = _axis(width, target_width), _axis(height, target_height)
-    number = math.ceil(target_height * target_width * 3 / _BAND)
-    parts = np.array_split(np.arange(target_height), number)
+    across = np.repeat(columns.fraction, 3) if columns.fraction.any() else None
+    numbers = np.arange(width, dtype=np.float32)[None]
+    nearest = cv2.resize(numbers, (target_width, 1), interpolation=cv2.INTER_NEAREST)
+    parts = np.array_split(np.arange(target_height), math.ceil(target_height * target_width * 3 / _BAND))
     bands = tuple(_band(columns, rows, part) for part in parts)
-    return _Layout(columns, rows, np.repeat(columns.fraction, 3), bands)
+    return _Layout(columns, rows, across, np.array_equal(nearest[0], columns.first), bands)
 
 
 def _band(columns: _Axis, rows: _Axis, part: Indices) -> _Band:
-    first, down = rows.first[part], rows.fraction[part]
-    second = first + (down > 0)
-    needed = np.union1d(first, second)
+    between = rows.fraction[part] > 0
+    if np.mean(between) > _MOSTLY:
+        between[:] = True  # one step for all of them is faster
+    plain, mixed = part[~between], part[between]
+    second = rows.first[mixed] + (rows.fraction[mixed] > 0)
+    needed = np.unique(np.concatenate((rows.first[part], second)))
     pixels = np.empty((len(needed), len(columns.first), 2), dtype=np.int16)
     pixels[..., 0] = columns.first
     pixels[..., 1] = needed[:, None]
-    above, below = np.searchsorted(needed, first), np.searchsorted(needed, second)
-    return _Band(int(part[0]), needed, pixels, above, below, down[:, None])
+    source, above, below = (np.searchsorted(needed, x) for x in (rows.first[plain], rows.first[mixed], second))
+    return _Band(needed, pixels, plain, source, mixed, above, below, rows.fraction[mixed, None])
 
 
 def _axis(source: int, target: int) -> _Axis:

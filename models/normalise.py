@@ -11,8 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-_LARGEST = 255
+_GREYS = np.arange(256, dtype=np.float32)
 
 
 @lru_cache(maxsize=16)
@@ -29,7 +28,7 @@ def tables(mean: tuple[float, ...], std: tuple[float, ...], full_scale: float = 
 
     """
     scale = np.float32(full_scale)
-    values = np.arange(256, dtype=np.float32) / scale
+    values = _GREYS / scale
     return tuple((values - np.float32(m) / scale) / (np.float32(s) / scale) for m, s in zip(mean, std, strict=True))
 
 
@@ -51,7 +50,7 @@ def write_planes(
     if colour == "rgb":
         planes = planes[::-1]
     for plane, table, target in zip(planes, channels, out, strict=True):
-        if table[0] == 0 and table[-1] == _LARGEST:
+        if np.array_equal(table, _GREYS):
             np.copyto(target, plane)  # the values are the grey levels themselves
         else:
             cv2.LUT(plane, table, dst=target)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .models.registry import get_model, list_models
-    from .models.results import Detections
+    from .models.results import Classification, Detections, Landmarks
     from .models.spec import VariantOptions
     from .runtimes.drawing import draw
     from .runtimes.images import read_image
@@ -36,9 +36,11 @@ _WHERE = {
     "Artifact": ".exporters.export",
     "ArtifactError": ".models.errors",
     "BackendError": ".models.errors",
+    "Classification": ".models.results",
     "CvportError": ".models.errors",
     "Detections": ".models.results",
     "InputError": ".models.errors",
+    "Landmarks": ".models.results",
     "ParityFailed": ".models.errors",
     "ParityIncomplete": ".models.errors",
     "Predictor": ".runtimes.predictor",
@@ -57,9 +59,11 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "BackendError",
+    "Classification",
     "CvportError",
     "Detections",
     "InputError",
+    "Landmarks",
     "ParityFailed",
     "ParityIncomplete",
     "Predictor",

@@ -132,7 +132,7 @@ def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callabl
     progress("folding BatchNorm")
     fused = spec.fuse(network)
     progress("tracing the network")
-    model = trace(fused, spec, seal.input_size, seal.batch)
+    model = trace(spec.export_form(fused), spec, seal.input_size, seal.batch)
     progress("simplifying and checking")
     return finish(simplify(model), seal)
 

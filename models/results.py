@@ -52,4 +52,81 @@ class Detections:
         }
 
 
-Result: TypeAlias = Detections
+@dataclass(frozen=True)
+class Landmarks:
+    """Points of the faces in one image.
+
+    Attributes:
+        points: (F, P, 2) float32, x y in pixels; not clipped, a face may reach out of the image.
+        boxes: (F, 4) float32, x1 y1 x2 y2 in pixels, the boxes that the faces were looked for in; None where the whole
+            image was taken for one face.
+
+    """
+
+    points: NDArray[np.float32]
+    boxes: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary with the key ``faces``."""
+        boxes: list[Any] = [None] * len(self) if self.boxes is None else self.boxes.tolist()
+        return {
+            "faces": [
+                {"box": _rounded(box), "landmarks": [_rounded(point) for point in points]}
+                for box, points in zip(boxes, self.points.tolist(), strict=True)
+            ]
+        }
+
+
+@dataclass(frozen=True)
+class Classification:
+    """How well each class fits one image.
+
+    Attributes:
+        scores: (C,) float32 in [0, 1], in class order.
+        labels: (C) class names, in class order.
+
+    """
+
+    scores: NDArray[np.float32]
+    labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[tuple[str, float]]:
+        """Yield (label, score) of each class, best first; of equals the first in class order."""
+        for index in self.order():
+            yield self.labels[index], float(self.scores[index])
+
+    def order(self) -> list[int]:
+        """Return the class ids, best first."""
+        best_first: list[int] = np.argsort(-self.scores, kind="stable").tolist()
+        return best_first
+
+    @property
+    def label(self) -> str:
+        """Name of the best class."""
+        return self.labels[self.order()[0]]
+
+    @property
+    def score(self) -> float:
+        """Score of the best class."""
+        return float(self.scores.max())
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """Return (label, score) of the *count* best classes, best first."""
+        return list(self)[:count]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dictionary with the key ``scores``, best first."""
+        return {"scores": [{"label": label, "score": round(score, 6)} for label, score in self]}
+
+
+def _rounded(values: list[float] | None) -> list[float] | None:
+    return None if values is None else [round(value, 3) for value in values]
+
+
+Result: TypeAlias = Detections | Landmarks | Classification

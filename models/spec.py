@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .checkpoint import Checkpoint
-    from .results import Result
 
     Array = NDArray[np.float32]
     StateDict = Mapping[str, "Tensor | NDArray[Any]"]
@@ -30,14 +29,14 @@ class VariantOptions:
         input_size: (H, W) of the network input.
         preprocess: A preprocessing convention of the model.
         activation: The activation function of the network.
-        labels: Class names.
+        labels: Class names, or the name of one of the model's own lists (`ModelSpec.label_lists`).
 
     """
 
     input_size: tuple[int, int] | None = None
     preprocess: str | None = None
     activation: str | None = None
-    labels: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | str | None = None
 
 
 class Variant(Protocol):
@@ -52,13 +51,26 @@ class Variant(Protocol):
 
 
 class Preprocess(Protocol):
-    """(image (h, w, 3) uint8 BGR, params, out (3, H, W) float32 or None) -> (network input, frame)."""
+    """(image (h, w, 3) uint8 BGR, params, out (3, H, W) float32 or None) -> (network input, frame).
 
-    def __call__(self, image: NDArray[np.uint8], params: Any, out: Array | None = None) -> tuple[Array, Any]: ...  # noqa: ANN401, D102
+    Models that look at faces also take ``box``, (x1, y1, x2, y2) in pixels of the image; None is the whole image.
+    """
+
+    def __call__(  # noqa: D102
+        self,
+        image: NDArray[np.uint8],
+        params: Any,  # noqa: ANN401
+        out: Array | None = None,
+        **box: Any,  # noqa: ANN401
+    ) -> tuple[Array, Any]: ...
 
 
 class Postprocess(Protocol):
-    """(raw outputs of a batch, its frames, params, labels) -> one result an image."""
+    """(raw outputs of a batch, its frames, params, labels) -> one result a frame.
+
+    Detectors also take ``classes``, the ids to report, and ``best``, how many of the best candidates to take whatever
+    their score.
+    """
 
     def __call__(  # noqa: D102
         self,
@@ -66,10 +78,8 @@ class Postprocess(Protocol):
         frames: Sequence[Any],
         params: Any,  # noqa: ANN401
         labels: Sequence[str],
-        *,
-        classes: Sequence[int] | None = None,
-        best: int | None = None,
-    ) -> list[Result]: ...
+        **choice: Any,  # noqa: ANN401
+    ) -> list[Any]: ...
 
 
 class Plan(NamedTuple):
@@ -101,17 +111,23 @@ class ModelSpec:
         name: As the commands call it.
         package: Where the names below are looked up.
         task: What it finds.
-        result: The key of its result in JSON.
+        result: The key of its result in JSON: "detections", "faces" or "scores".
         input_name: Of the ONNX input (N, 3, H, W) float32.
         output_names: Of the ONNX outputs, in order.
         outputs: What they hold, for people.
-        stride: Input sides are multiples of it.
+        sizes: The input sizes that it takes, for people.
+        stride: Input sides are multiples of it; None where the network fixes the size.
         labels: Its own class names, for checkpoints of that count which bring none.
+        label_lists: Other orders of its class names that were published, by the names that ``--labels`` takes.
+        translations: By language, its class names in it.
         hub: The address of its published weights, or None.
         conventions: Names that ``--preprocess`` takes.
         activations: Names that ``--activation`` takes.
         for_inference: ``"module:attribute"`` of a function that takes a state dict and returns it without what only
             training needs; None where checkpoints hold nothing of the kind.
+        for_export: ``"module:attribute"`` of a function that takes a fused network and returns one that computes the
+            same in a form which ONNX Runtime runs faster; None where there is no such form.
+        batch_size: Pictures that ``cvrun`` runs together where nothing else is said.
 
     """
 
@@ -122,12 +138,17 @@ class ModelSpec:
     input_name: str
     output_names: tuple[str, ...]
     outputs: str
-    stride: int
-    labels: tuple[str, ...]
+    sizes: str
+    stride: int | None
+    labels: tuple[str, ...] = ()
+    label_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     hub: str | None = None
     conventions: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
     for_inference: str | None = None
+    for_export: str | None = None
+    batch_size: int = 1
     code: Mapping[str, str] = field(
         default_factory=lambda: {
             "plan": ".plan:plan",
@@ -189,6 +210,13 @@ class ModelSpec:
         fused: nn.Module = resolve(".fusion:fuse", __package__)(network)
         return fused
 
+    def export_form(self, network: nn.Module) -> nn.Module:
+        """Return a fused network in the form that is exported, equal up to rounding."""
+        if self.for_export is None:
+            return network
+        form: nn.Module = resolve(self.for_export, self.package)(network)
+        return form
+
     def seeded(self, seed: int) -> dict[str, NDArray[Any]]:
         """Return the state dict of an untrained network, the same for the same seed on every machine."""
         import_torch()
@@ -220,7 +248,14 @@ class ModelSpec:
             if value is not None and value not in known:
                 hint = did_you_mean(value, known) if known else "Leave the option out."
                 raise UsageError(f"{self.name} has no {option} {value!r}", hint)
-        if options.input_size and any(side <= 0 or side % self.stride for side in options.input_size):
+        if isinstance(options.labels, str) and options.labels not in self.label_lists:
+            raise UsageError(
+                f"--labels {options.labels} is neither a file nor a list of {self.name}",
+                did_you_mean(options.labels, self.label_lists) if self.label_lists else "Give a text file.",
+            )
+        if options.input_size and self.stride is None:
+            raise UsageError(f"the network of {self.name} fixes its input size", "Leave --input-size out.")
+        if options.input_size and any(side <= 0 or side % (self.stride or 1) for side in options.input_size):
             height, width = options.input_size
             raise UsageError(
                 f"input size {height},{width} does not fit {self.name}",
@@ -229,7 +264,7 @@ class ModelSpec:
 
 
 def choose_labels(
-    count: int, options: VariantOptions, from_checkpoint: Sequence[str], own: Sequence[str]
+    spec: ModelSpec, count: int, options: VariantOptions, from_checkpoint: Sequence[str]
 ) -> tuple[tuple[str, ...], str]:
     """Return *count* class names and who decided them.
 
@@ -239,17 +274,18 @@ def choose_labels(
         UsageError: The option has another count.
 
     """
-    if options.labels is not None:
-        if len(options.labels) != count:
+    given = spec.label_lists[options.labels] if isinstance(options.labels, str) else options.labels
+    if given is not None:
+        if len(given) != count:
             raise UsageError(
-                f"{len(options.labels)} labels were given, the network has {count} classes",
+                f"{len(given)} labels were given, the network has {count} classes",
                 "Give one label a line, in class order.",
             )
-        return options.labels, "option"
+        return given, "option"
     if len(from_checkpoint) == count:
         return tuple(from_checkpoint), "checkpoint config"
-    if len(own) == count:
-        return tuple(own), "model default"
+    if len(spec.labels) == count:
+        return spec.labels, "model default"
     if len(COCO_LABELS) == count:
         return COCO_LABELS, "COCO"
     return tuple(f"class_{i}" for i in range(count)), "numbered"

@@ -36,7 +36,7 @@ def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
     """Decide what a checkpoint turns into; see `ModelSpec.plan`."""
     variant = infer_variant({key: tuple(value.shape) for key, value in checkpoint.state.items()})
     input_size, size_by = (options.input_size, "option") if options.input_size else (_SIZE, "model default")
-    labels, labels_by = choose_labels(variant.num_classes, options, (), SPEC.labels)
+    labels, labels_by = choose_labels(SPEC, variant.num_classes, options, ())
     decided_by = {"input_size": size_by, "labels": labels_by}
     return Plan(variant, input_size, PreprocessParams(input_size), PostprocessParams(), labels, decided_by)
 

@@ -12,9 +12,11 @@ SPEC = ModelSpec(
     input_name="input",
     output_names=tuple(f"{kind}_{level}" for level in range(4) for kind in ("cls_score", "bbox_pred")),
     outputs="cls_score_i (N,C,h,w), bbox_pred_i (N,32,h,w), raw, for strides 8, 16, 32, 64",
+    sizes="320x320; other multiples of 32 on demand",
     # Not 64: the coarsest level rounds up, and published networks are trained at 416.
     stride=32,
     labels=("person", "face", "hand"),
+    translations={"zh": {"person": "人体", "face": "人脸", "hand": "人手"}},
     hub="ms:iic/cv_nanodet_face-human-hand-detection",
     for_inference=".plan:for_inference",
 )

@@ -11,7 +11,7 @@ from ..errors import WeightsError
 from ..spec import Plan, VariantOptions, choose_labels
 from .postprocess import PostprocessParams
 from .preprocess import CONVENTIONS, PreprocessParams, params_for
-from .spec import SPEC
+from .spec import SPEC, STRIDE
 from .variant import DEFAULT_VARIANT, Variant, infer_variant
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
     variant = infer_variant(shapes, activation)
     input_size, size_by = _input_size(config, variant, options)
     preprocess, preprocess_by = _preprocess(checkpoint, input_size, options)
-    labels, labels_by = choose_labels(variant.num_classes, options, _config_labels(config), SPEC.labels)
+    labels, labels_by = choose_labels(SPEC, variant.num_classes, options, _config_labels(config))
     decided_by = {
         "activation": activation_by,
         "input_size": size_by,
@@ -74,7 +74,7 @@ def _input_size(config: Mapping[str, Any], variant: Variant, options: VariantOpt
     scale = _step(config, "Resize").get("img_scale") or config.get("img_scale")
     if isinstance(scale, list) and len(scale) == 2 and all(isinstance(side, int) and side > 0 for side in scale):  # noqa: PLR2004
         # mmcv writes (width, height); these configs are square, and a side that does not fit the strides is rounded up.
-        width, height = (math.ceil(side / SPEC.stride) * SPEC.stride for side in scale)
+        width, height = (math.ceil(side / STRIDE) * STRIDE for side in scale)
         return (height, width), "checkpoint config"
     return (_SMALL_SIZE if variant.size in ("nano", "tiny") else _SIZE), "model default"
 

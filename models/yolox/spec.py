@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from ..spec import ModelSpec
 
+# Of the coarsest outputs.
+STRIDE = 32
+
 SPEC = ModelSpec(
     name="yolox",
     package=__package__ or "",
@@ -12,8 +15,10 @@ SPEC = ModelSpec(
     input_name="input",
     output_names=tuple(f"{kind}_{level}" for level in range(3) for kind in ("cls", "reg", "obj")),
     outputs="cls_i (N,C,h,w), reg_i (N,4,h,w), obj_i (N,1,h,w), raw, for strides 8, 16, 32",
-    stride=32,
+    sizes="416x416 for nano and tiny, else 640x640; other multiples of 32 on demand",
+    stride=STRIDE,
     labels=("hand",),
+    translations={"zh": {"hand": "人手"}},
     hub="ms:damo/cv_yolox-pai_hand-detection",
     conventions=("easycv", "megvii", "megvii-legacy"),
     activations=("silu", "relu"),

@@ -117,3 +117,31 @@ def _rank(value: float | str) -> float:
 
 def _worst(verdicts: Sequence[str]) -> str:
     return next((verdict for verdict in ("failed", "uninformative") if verdict in verdicts), "passed")
+
+
+def render_summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a line a model: the content of its parity.json with the path of the file, or why there is none."""
+    table = [("model", "verdict", "exit", "largest difference", "weights", "file")]
+    for row in rows:
+        code = str(row.get("code", 0))
+        if "onnx" not in row:
+            table.append((row["model"], row["verdict"], code, "", "", row["message"].splitlines()[0]))
+            continue
+        weights = f"untrained, {row['loaded']}" if row["untrained"] else row["loaded"]
+        table.append((row["model"], row["verdict"], code, _closest(row), weights, row["onnx"]))
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in table
+    )
+
+
+def _closest(record: Mapping[str, Any]) -> str:
+    """Return the largest difference of an output, as a part of what it may be."""
+    limits = record["limits"]["tensors"]
+    parts = [
+        (entry["figures"]["max_abs"] / limits[entry["what"]]["max_abs"], entry["what"])
+        for entry in record["comparisons"]
+        if entry["tier"] == "tensors" and limits[entry["what"]]["max_abs"]
+    ]
+    part, name = max(parts, default=(0.0, ""))
+    return f"{part:.0%} of the limit ({name})"

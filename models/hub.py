@@ -69,12 +69,7 @@ def download(address: str, *, offline: bool = False, cache_dir: Path | None = No
         UsageError: The address is malformed.
 
     """
-    scheme, _, rest = address.partition(":")
-    name, at, revision = rest.partition("@")
-    if scheme not in _HUBS or name.count("/") != 1 or not all(name.split("/")) or (at and not revision):
-        raise UsageError(
-            f"{address!r} is not a hub address", "Give ms:ORG/MODEL or hf:ORG/MODEL, with @REVISION to pin."
-        )
+    scheme, name, revision = _parse(address)
     hub = _HUBS[scheme]
     options: dict[str, Any] = {"local_files_only": offline}
     if revision:
@@ -91,10 +86,23 @@ def download(address: str, *, offline: bool = False, cache_dir: Path | None = No
                 folder = Path(client.snapshot_download(name, allow_patterns=patterns, **options))
     except Exception as error:  # each library, and each transport below it, has exceptions of its own
         raise _failure(address, hub, error, offline) from error
+    if scheme == "ms" and offline and revision:
+        _check_revision(folder, revision)
     _check_complete(folder, address, offline)
     _check_digests(folder, address)
     _log.info("%s is in %s", address, folder)
     return folder
+
+
+def _parse(address: str) -> tuple[str, str, str]:
+    """Return the scheme, ORG/MODEL and the revision, "" where the address pins none."""
+    scheme, _, rest = address.partition(":")
+    name, at, revision = rest.partition("@")
+    if scheme not in _HUBS or name.count("/") != 1 or not all(name.split("/")) or (at and not revision):
+        raise UsageError(
+            f"{address!r} is not a hub address", "Give ms:ORG/MODEL or hf:ORG/MODEL, with @REVISION to pin."
+        )
+    return scheme, name, revision
 
 
 def _client(hub: _Hub, scheme: str) -> Any:  # noqa: ANN401
@@ -108,11 +116,14 @@ def _client(hub: _Hub, scheme: str) -> Any:  # noqa: ANN401
 
 
 class _Lines(io.TextIOBase):
-    """A stream whose lines go to the log, without the progress bars, which are redrawn by carriage returns."""
+    """Keeps the lines that are printed, without progress bars, which are redrawn by carriage returns."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
 
     def write(self, text: str) -> int:
         if text.strip() and not re.search(r"[\r\x1b]", text):
-            _log.info("%s", text.strip())
+            self.lines.append(text.strip())
         return len(text)
 
 
@@ -123,12 +134,15 @@ def _subdued(hub: _Hub) -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(_log.getEffectiveLevel())
+    printed = _Lines()
     try:
-        with redirect_stdout(_Lines()), redirect_stderr(_Lines()):
+        with redirect_stdout(printed), redirect_stderr(printed):
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+        for line in printed.lines:
+            _log.info("%s", line)
 
 
 def _failure(address: str, hub: _Hub, error: Exception, offline: bool) -> WeightsError:
@@ -162,6 +176,15 @@ def _status(error: BaseException | None) -> int | None:
                 return status
         error = error.__cause__
     return None
+
+
+def _check_revision(folder: Path, revision: str) -> None:
+    """Refuse the cache of an older ModelScope client, which has one folder for all revisions of a model."""
+    if not folder.as_posix().endswith(f"/snapshots/{revision}"):
+        raise WeightsError(
+            f"the cache does not tell whether {folder} is revision {revision}",
+            f"Run without --offline, or {_OTHERWISE}",
+        )
 
 
 def _check_complete(folder: Path, address: str, offline: bool) -> None:

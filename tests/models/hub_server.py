@@ -45,6 +45,7 @@ class HubServer(ThreadingHTTPServer):
         altered: Bytes sent instead of a file's; sizes and digests stay those of the file.
         refuse: The status that every download of a file is answered with, if any.
         closed: The status and Hugging Face's error code with which a repository is answered.
+        gated: The same for files alone, which is how a gated model answers: its listing is public.
 
     """
 
@@ -60,6 +61,7 @@ class HubServer(ThreadingHTTPServer):
         self.altered: dict[str, bytes] = {}
         self.refuse: int | None = None
         self.closed: dict[str, tuple[int, str]] = {}
+        self.gated: tuple[int, str] | None = None
 
     @property
     def url(self) -> str:
@@ -149,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _hugging_face_file(self, name: str, revision: str, path: str) -> None:
         files = self._hugging_face_files(name, revision)
-        if files is None:
+        if files is None or self._is_gated():
             return
         commit = str(self.server.repositories[name].find(revision))
         data = files[path]
@@ -178,11 +180,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif kind == ["repo", "files"]:
             entries = [_file_entry(path, data) for path, data in repository.commits[commit].items()]
             self._send_json({"Code": 200, "Data": {"Files": entries}, "Success": True})
-        else:
+        elif not self._is_gated():
             path = query["FilePath"]
             self._send_file(path, repository.commits[commit][path], {})
 
     # both
+
+    def _is_gated(self) -> bool:
+        """Answer so if files are gated."""
+        if self.server.gated:
+            status, code = self.server.gated
+            self._send_json({"error": "gated"}, status, {"X-Error-Code": code})
+        return self.server.gated is not None
 
     def _send_file(self, name: str, data: bytes, headers: dict[str, str]) -> None:
         """Send a file or the range that is asked for, with the faults that are set."""

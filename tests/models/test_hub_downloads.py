@@ -162,6 +162,16 @@ def test_a_private_or_gated_model(server, cache, scheme, status, code):
 
 
 @BOTH
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_listing_that_is_public_and_files_that_are_not(server, cache, scheme, status):
+    server.publish("org/model", {NAME: FIRST})
+    server.gated = (status, "GatedRepo")
+    with pytest.raises(WeightsError, match=f" answered {status}: it is private or gated") as caught:
+        get(scheme, cache)
+    assert "ask for access" in caught.value.hint
+
+
+@BOTH
 def test_no_server(server, cache, scheme):
     server.publish("org/model", {NAME: FIRST})
     server.socket.close()
@@ -262,6 +272,19 @@ def test_the_cache_is_used_without_the_network(server, cache, scheme):
     assert server.requests == []
 
 
+def test_a_cache_of_an_older_modelscope_client(server, cache):
+    """It has one folder for every revision."""
+    folder = cache / "models" / "org" / "model"
+    folder.mkdir(parents=True)
+    (folder / NAME).write_bytes(SECOND)
+    assert get("ms", cache, offline=True).sha256 == sha256(SECOND)
+    with pytest.raises(WeightsError, match=r"does not tell whether .* is revision v1\.0") as caught:
+        get("ms", cache, "@v1.0", offline=True)
+    assert "without --offline" in caught.value.hint
+    server.publish("org/model", {NAME: FIRST}, "v1.0")
+    assert get("ms", cache, "@v1.0").sha256 == sha256(FIRST)
+
+
 @BOTH
 def test_a_model_without_a_checkpoint(server, cache, scheme):
     server.publish("org/model", {"config.json": CONFIG, "tf_model.h5": b"other"})
@@ -295,23 +318,27 @@ def test_a_cache_that_cannot_be_written(server, tmp_path, scheme):
     assert "--cache-dir DIR" in caught.value.hint
 
 
-def test_an_export_from_a_hub(server, cache, tmp_path):
+def test_an_export_from_a_hub(server, cache, tmp_path, capsys):
     state = seeded_state(megvii_variant("nano", 3), 0)
     data = save(state)
     server.publish("org/model", {NAME: data, "config.json": b'{"CLASSES": ["paw", "claw", "tail"]}'})
     command = ["yolox", "--weights", "hf:org/model", "--input-size", "160", "--cache-dir", str(cache)]
-    command += ["-o", str(tmp_path / "out"), "--json"]
+    command += ["-o", str(tmp_path / "out"), "--json", "--quiet"]
     environ = {**os.environ, **environment(server.url, tmp_path), "OMP_NUM_THREADS": "1"}
     program = [sys.executable, "-c", "from cvport.exporters.cli import main; main()", *command]
     done = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    assert "%" not in done.stderr, "a progress bar"
+    assert done.stderr == ""
     record = json.loads(done.stdout)
     assert record["verdict"] == "passed"
     weights = json.loads(read_seal(Path(record["onnx"])))["weights"]
     assert weights == {"sha256": sha256(data), "origin": "hf:org/model", "untrained": False}
     server.requests.clear()
     assert run_command(cvexport, [*command, "--offline", "--cache-dir", str(tmp_path / "empty")]) == 4
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: cannot get hf:org/model: ")
+    assert "\n  Run once without --offline, or give a file: --weights FILE" in err
     assert server.requests == []
 
 

@@ -40,10 +40,11 @@ class HubServer(ThreadingHTTPServer):
     Attributes:
         requests: What was asked for, in order.
         cut: Bytes after which the connection of the next download of that file ends.
+        stays_cut: Whether that file is refused from then on.
         hold: Whether such a connection stays open instead, without a further byte.
         held: Set once one is.
         altered: Bytes sent instead of a file's; sizes and digests stay those of the file.
-        refuse: The status that every download of a file is answered with, if any.
+        refuse: The status that a download of that file is answered with.
         closed: The status and Hugging Face's error code with which a repository is answered.
         gated: The same for files alone, which is how a gated model answers: its listing is public.
 
@@ -56,10 +57,11 @@ class HubServer(ThreadingHTTPServer):
         self.repositories: dict[str, Repository] = {}
         self.requests: list[Request] = []
         self.cut: dict[str, int] = {}
+        self.stays_cut = False
         self.hold = False
         self.held = threading.Event()
         self.altered: dict[str, bytes] = {}
-        self.refuse: int | None = None
+        self.refuse: dict[str, int] = {}
         self.closed: dict[str, tuple[int, str]] = {}
         self.gated: tuple[int, str] | None = None
 
@@ -196,8 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_file(self, name: str, data: bytes, headers: dict[str, str]) -> None:
         """Send a file or the range that is asked for, with the faults that are set."""
         server = self.server
-        if server.refuse and self.command == "GET":
-            self._send(server.refuse, b"", {})
+        if name in server.refuse and self.command == "GET":
+            self._send(server.refuse[name], b"", {})
             return
         data = server.altered.get(name, data)
         asked = self.headers.get("Range", "")
@@ -205,6 +207,8 @@ class _Handler(BaseHTTPRequestHandler):
         if start:
             headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
         cut = server.cut.pop(name, None) if self.command == "GET" else None
+        if cut is not None and server.stays_cut:
+            server.refuse[name] = 500
         self._send(206 if start else 200, data[start:], {"Accept-Ranges": "bytes", **headers}, cut)
 
     def _send_json(self, content: object, status: int = 200, headers: dict[str, str] | None = None) -> None:

@@ -194,32 +194,21 @@ def test_a_broken_connection_is_resumed_within_a_call(server, cache, scheme):
 
 
 @BOTH
-def test_a_broken_download_is_completed_by_the_next_call(server, cache, scheme, monkeypatch):
+def test_a_broken_download_is_completed_by_the_next_call(server, cache, scheme):
     server.publish("org/model", {NAME: FIRST, "config.json": CONFIG})
-    server.cut[NAME] = 6000
-    break_after_the_cut(server, monkeypatch)
+    server.cut[NAME], server.stays_cut = 6000, True
     with pytest.raises(WeightsError, match="cannot get") as caught:
         get(scheme, cache)
     assert caught.value.hint.startswith("Check the network and run again")
     assert NAME not in files_below(cache)
     with pytest.raises(WeightsError):
         get(scheme, cache, offline=True)
-    server.refuse = None
+    server.refuse.clear()
     server.requests.clear()
     assert get(scheme, cache).sha256 == sha256(FIRST)
     assert server.downloads("config.json") == []
     # Hugging Face's client starts a file anew in each call.
     assert [request.range for request in server.downloads(NAME)] == [{"hf": "", "ms": "bytes=6000-"}[scheme]]
-
-
-def break_after_the_cut(server, monkeypatch):
-    class Cut(dict):
-        def pop(self, name, default=None):
-            if name in self:
-                server.refuse = 500
-            return super().pop(name, default)
-
-    monkeypatch.setattr(server, "cut", Cut(server.cut))
 
 
 @BOTH

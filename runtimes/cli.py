@@ -10,7 +10,7 @@ import click
 
 from ..models.errors import InputError, UsageError
 from .backend import choose_backend
-from .console import overview, read_variant_options, run_command, set_verbosity, show_error, variant_options
+from .console import overview, run_command, set_verbosity, show_error, take_variant_options, variant_options
 from .images import MAX_PIXELS, find_images, read_image
 from .predictor import load
 from .saver import PictureSaver
@@ -78,7 +78,7 @@ def cvrun(
 
 
 def _load(backend: str, options: dict[str, Any]) -> Predictor:
-    variant = read_variant_options(*(options[name] for name in ("input_size", "preprocess", "activation", "labels")))
+    variant = take_variant_options(options)
     classes = options["classes"]
     return load(
         options["model"],

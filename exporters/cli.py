@@ -243,9 +243,8 @@ def _parity(*, file: Path, capture: Path | None, as_json: bool) -> None:
     else:
         verify_sums(file.absolute().parent)
         record = read_record(file.with_name("parity.json"))
-    click.echo(
-        record_text(record).rstrip() if as_json else f"{record['title']}\n{render(record)}\n\n{_outcome(record)}"
-    )
+    text = f"{record['title']}\n{render(record)}\n\n{record['verdict']}\nlegs: {_legs(record)}"
+    click.echo(record_text(record).rstrip() if as_json else text)
     if record["verdict"] != "passed":
         raise ParityFailed(f"{file} is not what its network computes on the NPU; the artifact is as before")
 

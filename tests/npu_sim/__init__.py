@@ -16,8 +16,8 @@ Simulated:
       pinned memory that a copy still reads is reported at the next one;
     - the cost of the first run of each operator and shapes; injected faults; counts of calls and synchronisations.
 
-Not simulated: kernels' own rounding and order of sums (those of the CPU's are used), streams that run side by side,
-graphs, internal formats, profiling, the backward pass of convolutions, fused LSTM, an allocator's cache and
+Not simulated: kernels' own rounding and order of sums (the CPU's are used), streams that run side by side, casts of
+autocast, graphs, internal formats, profiling, the backward pass of convolutions, fused LSTM, an allocator's cache and
 fragmentation, `torch.accelerator.synchronize`; ``torch.UntypedStorage(n, device="npu")`` crashes.
 
 It rests on private interfaces of PyTorch: `why_not` tells whether this version is one it knows.

@@ -9,7 +9,7 @@ from .machine import machine
 from .memory import device_tensor, host_view, is_pinned, on_device, pin
 
 
-class HostMemoryRace(AssertionError):
+class HostMemoryRaceError(AssertionError):
     """Pinned memory was overwritten while a copy to the device could still be reading it."""
 
 
@@ -69,7 +69,9 @@ def _write_watched(device: int, source: Tensor, target: Tensor) -> None:
 
     def check() -> None:
         if not torch.equal(source.nan_to_num(), values.nan_to_num()):
-            raise HostMemoryRace("pinned memory was overwritten before the copy from it to the device was waited for")
+            raise HostMemoryRaceError(
+                "pinned memory was overwritten before the copy from it to the device was waited for"
+            )
 
     machine.defer(device, check)
 

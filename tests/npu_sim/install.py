@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from . import api, copies, kernels, memory
+from . import api, copies, kernels, memory, storages
 from .machine import Machine, machine
 
 _KNOWN_TORCH = "2.13."
@@ -90,7 +90,8 @@ def plug_in(**knobs: Any) -> Iterator[Machine]:
     sys.modules.update(modules)
     sys.meta_path.append(finder)
     try:
-        yield machine
+        with storages.patched():
+            yield machine
     finally:
         sys.meta_path.remove(finder)
         for name in modules:

@@ -1,9 +1,9 @@
-"""Operators of the simulated device: the CPU's, on the same bytes, at the precision of the cube unit where it is used."""
+"""Operators of the simulated device: the CPU's, on the same bytes, at the precision of the cube unit."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -120,70 +120,47 @@ def run(operator: Any, *positional: Any, **named: Any) -> Any:
     return call.to_device(operator(*arguments, **named))
 
 
-def _product(operator: Any, arguments: list[Any], named: Mapping[str, Any]) -> Any:
+def _product(operator: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
     """Compute a matrix product on host tensors as the cube unit does."""
     name = operator._schema.name
     factors = _FACTORS[name]
     dtype = arguments[factors[0]].dtype
     rules.refuse_float64(name.removeprefix("aten::").capitalize(), dtype)
     unit = cube(machine.matmul_hf32)
-    if "out" in named:
-        return operator(*arguments, **named)
-    # The summand of addmm and the like is no factor, but has their dtype.
-    read = [unit.read(value) if index in factors else value for index, value in enumerate(arguments)]
-    if not factors[0]:
-        return unit.write(operator(*read, **named), dtype)
-    read[0] = read[0].to(read[factors[0]].dtype)
-    return unit.write(operator(*read, **named), dtype)
+    for index in factors:
+        arguments[index] = unit.read(arguments[index])
+    if factors[0] == 1:  # the summand before the factors is not rounded, but computed with
+        arguments[0] = arguments[0].to(arguments[1].dtype)
+    out = named.pop("out", None)  # torch runs products as ones with an output, which has the inputs' dtype
+    result = unit.write(operator.overloadpacket(*arguments, **named), dtype)
+    return result if out is None else out.resize_(result.shape).copy_(result)
 
 
-def convolution(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    output_padding: Sequence[int],
-    groups: int,
-) -> Tensor:
-    """Compute a convolution (`aten::convolution_overrideable`)."""
-    machine.enter("aten::convolution_overrideable", (*_shapes((x, weight)), *stride, groups))
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any) -> Tensor:
+    """Compute a convolution (`aten::convolution_overrideable`); *geometry* is stride to groups."""
+    machine.enter("aten::convolution_overrideable", (_shapes((x, weight)), str(geometry)))
     for tensor in (x, weight, bias):
-        if tensor is not None and tensor.device != x.device:
-            raise _mixed(x.device, tensor.device)
-    if not on_device(x):
-        raise _mixed(weight.device, x.device)
+        if tensor is not None and (tensor.device != x.device or not on_device(tensor)):
+            raise _mixed(x.device, weight.device)
     rules.refuse_float64("Convolution", x.dtype)
     if weight.dtype != x.dtype:
         raise RuntimeError(f"Input type ({x.dtype}) and weight type ({weight.dtype}) should be the same")
     unit = cube(machine.conv_hf32)
-    terms = [None if tensor is None else host_view(tensor) for tensor in (x, weight, bias)]
-    terms[:2] = [unit.read(term) for term in terms[:2]]
-    if terms[2] is not None:
-        terms[2] = terms[2].to(terms[0].dtype)
-    y = torch.convolution(*terms, stride, padding, dilation, transposed, output_padding, groups)
-    return device_tensor(unit.write(y, x.dtype), x.device.index)
+    seen, filters = unit.read(host_view(x)), unit.read(host_view(weight))
+    shift = None if bias is None else host_view(bias).to(seen.dtype)
+    return device_tensor(unit.write(torch.convolution(seen, filters, shift, *geometry), x.dtype), x.device.index)
 
 
 def attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    *,
-    scale: float | None = None,
-    enable_gqa: bool = False,
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, *rest: Any, **named: Any
 ) -> Tensor:
     """Compute scaled dot product attention from its parts."""
     machine.enter("aten::scaled_dot_product_attention", _shapes((query, key, value)))
     rules.check_mask(attn_mask)
-    return _aten._scaled_dot_product_attention_math(
-        query, key, value, attn_mask, dropout_p, is_causal, None, scale=scale, enable_gqa=enable_gqa
-    )[0]
+    if attn_mask is not None:
+        attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, float("-inf"))
+    dropout, causal = (*rest, *(0.0, False)[len(rest) :])
+    return _aten._scaled_dot_product_attention_math(query, key, value, attn_mask, dropout, causal, None, **named)[0]
 
 
 def empty(

@@ -56,10 +56,11 @@ class BackendEntry(NamedTuple):
 BACKENDS = {
     "onnx": BackendEntry(".onnx_backend", "onnx", "ONNX Runtime"),
     "torch": BackendEntry(".torch_backend", "network", "PyTorch, cpu or cuda"),
+    "npu": BackendEntry(".npu_backend", "network", "Ascend NPU through torch_npu"),
 }
 
 # What `auto` tries, in this order.
-AUTO_ORDER = ("onnx",)
+AUTO_ORDER = ("npu", "onnx")
 
 
 def why_not(name: str, device: str | None = None) -> str | None:

@@ -16,7 +16,14 @@ class LinearBlock(nn.Module):
     """Convolution and BatchNorm."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, padding: int = 0, groups: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
@@ -37,9 +44,16 @@ class ConvBlock(LinearBlock):
     """Convolution, BatchNorm and PReLU with a slope for each channel (arXiv 1502.01852)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, padding: int = 0, groups: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel, stride, padding, groups)
+        super().__init__(in_channels, out_channels, kernel, stride=stride, padding=padding, groups=groups)
         self.prelu: nn.Module = nn.PReLU(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,7 +68,7 @@ class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, expanded: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.conv = ConvBlock(in_channels, expanded)
-        self.conv_dw = ConvBlock(expanded, expanded, 3, stride, 1, groups=expanded)
+        self.conv_dw = ConvBlock(expanded, expanded, 3, stride=stride, padding=1, groups=expanded)
         self.project = LinearBlock(expanded, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -20,8 +20,8 @@ class MobileFaceNet(nn.Module):
     def __init__(self, variant: Variant) -> None:
         super().__init__()
         stem, features = variant.stem, variant.features
-        self.conv1 = ConvBlock(3, stem, 3, 2, 1)
-        self.conv2_dw = ConvBlock(stem, stem, 3, 1, 1, groups=stem)
+        self.conv1 = ConvBlock(3, stem, 3, stride=2, padding=1)
+        self.conv2_dw = ConvBlock(stem, stem, 3, padding=1, groups=stem)
         inputs = (stem, *variant.widths[:2])
         self.conv_23, self.conv_34, self.conv_45 = (
             Bottleneck(*channels, 2) for channels in zip(inputs, variant.halving, variant.widths, strict=True)
@@ -45,7 +45,8 @@ class MobileFaceNet(nn.Module):
         x = self.conv_4(self.conv_34(x))
         x = self.conv_5(self.conv_45(x))
         x = self.linear(self.conv_6_dw(self.conv_6_sep(x)).flatten(1))
-        return x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        embedding: Tensor = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
+        return embedding
 
     def fuse(self) -> None:
         """Drop the normalisation that is not applied."""

@@ -58,4 +58,4 @@ def postprocess(
 
     """
     names = tuple(labels)
-    return [Classification(scores.astype(np.float32), names) for _, scores in zip(frames, outputs["scores"])]
+    return [Classification(scores.astype(np.float32), names) for scores in outputs["scores"][: len(frames)]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from ..runtimes.console import run_command
 from ..runtimes.predictor import View, load
 from ..runtimes.seal import read_params
 from .kinds import KINDS, Decoder
-from .parity import CaseReference, Reference, compare, compare_seal, row
+from .parity import CaseReference, Reference, compare_file, row
 from .record import floor_from_dict, limits_from_dict, make_record, read_record
 from .render import render
 
@@ -84,8 +83,7 @@ def replay(onnx_path: Path) -> dict[str, Any]:
     before = read_record(onnx_path.with_name("parity.json"))
     reference = load_evidence(onnx_path, before)
     with load(onnx_path, backend="onnx") as candidate:
-        sealed = json.loads(candidate.seal.to_json()) if candidate.seal else {}
-        comparisons = compare_seal(before["seal"], sealed) + compare(reference, candidate)
+        comparisons = compare_file(before["seal"], reference, candidate)[0]
     return make_record(
         seal=before["seal"],
         onnx_sha256=sha256_file(onnx_path),

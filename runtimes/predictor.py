@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..models.errors import ArtifactError, InputError, UsageError, WeightsError, did_you_mean
+from ..models.landmarks68.contours import NUM_POINTS
 from ..models.lazy import resolve
 from ..models.registry import get_model
 from ..models.results import Landmarks
@@ -38,7 +39,6 @@ ARTIFACTS = Path("artifacts")
 # Larger batches are run in pieces: on a CPU they gain nothing, and memory stays bounded.
 _MAX_BATCH = 8
 _BOX_SIDES = 4
-_POINTS = 68  # of a face, in the scheme of 300W
 
 
 class View(NamedTuple):
@@ -296,7 +296,7 @@ def _adjust(predictor: Predictor, changes: Mapping[str, Any], classes: Sequence[
 def join_faces(faces: Sequence[Landmarks]) -> Landmarks:
     """Return the faces of one picture as one result."""
     if not faces:
-        return Landmarks(np.empty((0, _POINTS, 2), np.float32), np.empty((0, _BOX_SIDES), np.float32))
+        return Landmarks(np.empty((0, NUM_POINTS, 2), np.float32), np.empty((0, _BOX_SIDES), np.float32))
     boxes = [face.boxes for face in faces if face.boxes is not None]
     return Landmarks(np.concatenate([face.points for face in faces]), np.concatenate(boxes) if boxes else None)
 

@@ -1,8 +1,8 @@
 """PReLU in operators that ONNX Runtime keeps in its blocked layout.
 
-Its CPU kernels for convolutions want channels in blocks of 8 or 16 (NCHWc). PRelu has no kernel in that layout: around
-each one the tensor is reordered there and back, and the activations take four times as long as the convolutions. With
-a slope a for each channel,
+Its CPU kernels for convolutions want channels in blocks of 8 or 16 (NCHWc). PRelu has no kernel in that layout: it and
+the reordering of its tensor, there and back, together take longer than all convolutions of the network. With a slope a
+for each channel,
 
     PReLU(y) = max(y, 0) + a * min(y, 0) = a * y + (1 - a) * max(y, 0)
 

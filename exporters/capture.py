@@ -23,7 +23,7 @@ from ..runtimes.onnx_backend import OnnxBackend
 from ..runtimes.predictor import load, read_seal
 from ..runtimes.seal import read_params
 from .kinds import Decoder
-from .npu_leg import PRECISIONS, NpuRun, compare_npu, hf32_effect, run_npu
+from .npu_leg import PRECISIONS, NpuRun, compare_npu, hf32_effect, npu_status, run_npu
 from .parity import LegCase, make_reference, row, run_leg
 from .probes import all_cases
 from .publish import replace_files, verify_sums
@@ -191,7 +191,7 @@ def complete(onnx_path: Path, capture_path: Path) -> dict[str, Any]:
     run = _captured_run(capture, reference)
     comparisons, content = compare_npu(reference, onnx, run, floor_from_dict(capture.meta["hf32_effect"]))
     record = _merge(before, [entry.to_dict() for entry in comparisons], content)
-    record["legs"]["npu"] = {"status": "ran", "device": run.device, "captured": capture.digest}
+    record["legs"]["npu"] = {"status": "ran", **npu_status(run), "captured": capture.digest}
     record["npu"]["captured_on"] = capture.meta["environment"]
     if record["verdict"] == "passed":
         replace_files(folder.parent, folder.name, {"parity.json": record_text(record).encode()})

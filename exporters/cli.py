@@ -246,7 +246,7 @@ def _parity(*, file: Path, capture: Path | None, as_json: bool) -> None:
     text = f"{record['title']}\n{render(record)}\n\n{record['verdict']}\nlegs: {_legs(record)}"
     click.echo(record_text(record).rstrip() if as_json else text)
     if record["verdict"] != "passed":
-        raise ParityFailed(f"{file} is not what its network computes on the NPU; the artifact is as before")
+        raise ParityFailed(f"{file} differs from its network on the NPU; the artifact is as before")
 
 
 @cvexport.command("doctor")
@@ -300,8 +300,10 @@ def _legs(record: dict[str, Any]) -> str:
     return ", ".join(f"{name} {_leg(leg)}" for name, leg in record["legs"].items())
 
 
-def _leg(leg: dict[str, str]) -> str:
-    return leg["status"] if "reason" not in leg else f"{leg['status']} ({leg['reason'].splitlines()[0]})"
+def _leg(leg: dict[str, Any]) -> str:
+    notes = [leg["reason"].splitlines()[0]] if "reason" in leg else []
+    notes += [word for word in ("captured", "simulated") if leg.get(word)]
+    return f"{leg['status']} ({', '.join(notes)})" if notes else str(leg["status"])
 
 
 def _comma_separated(text: str) -> list[str]:

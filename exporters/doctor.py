@@ -42,6 +42,7 @@ _CANN_FILES = ("version.cfg", "latest/version.cfg", "*-linux/ascend_toolkit_inst
 
 def examine() -> dict[str, Any]:
     """Return what is installed and what can run, as a JSON-able dictionary."""
+    variables = {name: os.environ.get(name) for name in _VARIABLES}  # before anything sets one
     legs = {}
     for name, entry in BACKENDS.items():
         reason = why_not(name)
@@ -57,7 +58,7 @@ def examine() -> dict[str, Any]:
         "packages": {name: _version(name) for name in _PACKAGES},
         "legs": legs,
         "cann": _cann(),
-        "variables": {name: os.environ.get(name) for name in _VARIABLES},
+        "variables": variables,
     }
 
 

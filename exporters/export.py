@@ -15,7 +15,7 @@ from ..runtimes.backend import BACKENDS, why_not
 from ..runtimes.predictor import load
 from ..runtimes.seal import SCHEMA_VERSION, Seal
 from .graph import OPSET, finish, simplify, tool_versions, trace
-from .npu_leg import compare_npu, hf32_effect, run_npu
+from .npu_leg import compare_npu, hf32_effect, npu_status, run_npu
 from .parity import compare_file, make_reference
 from .probes import all_cases
 from .publish import publish, reject, stage
@@ -180,7 +180,7 @@ def _run_npu(
         return None
     progress("running the NPU")
     run = run_npu(reference, network)
-    legs["npu"]["device"] = run.device
+    legs["npu"] |= npu_status(run)
     return run, hf32_effect(reference, network)
 
 

@@ -62,6 +62,12 @@ def run_npu(reference: Reference, network: nn.Module, device: str | None = None)
     return NpuRun(name, settings, legs)
 
 
+def npu_status(run: NpuRun) -> dict[str, Any]:
+    """Return what a record says about the device of a leg that ran."""
+    settings = run.settings[PRECISIONS[0]]
+    return {"device": run.device, "soc": settings["soc"], **({"simulated": True} if settings["simulated"] else {})}
+
+
 def compare_npu(
     reference: Reference, onnx: Sequence[LegCase], run: NpuRun, rounded: Mapping[str, TensorStats]
 ) -> tuple[list[Comparison], dict[str, Any]]:

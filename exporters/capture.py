@@ -22,8 +22,8 @@ from ..models.spec import VariantOptions
 from ..runtimes.onnx_backend import OnnxBackend
 from ..runtimes.predictor import load, read_seal
 from ..runtimes.seal import read_params
-from .kinds import Decoder
-from .npu_leg import PRECISIONS, NpuRun, compare_npu, hf32_effect, npu_status, run_npu
+from .kinds import KINDS, Decoder
+from .npu_leg import PRECISIONS, Effect, NpuRun, compare_npu, hf32_effect, npu_status, run_npu
 from .parity import LegCase, make_reference, row, run_leg
 from .probes import all_cases
 from .publish import replace_files, verify_sums
@@ -155,7 +155,7 @@ def make_capture(
         "cases": cases_to_dict(reference),
         "noise_floor": {name: asdict(stats) for name, stats in reference.floor.items()},
         "limits": limits_to_dict(reference.limits),
-        "hf32_effect": {name: asdict(stats) for name, stats in hf32_effect(reference, network).items()},
+        "hf32_effect": hf32_effect(reference, network).to_dict(),
         "environment": environment(),
         "npu": {"device": run.device, "settings": run.settings},
     }
@@ -189,7 +189,7 @@ def complete(onnx_path: Path, capture_path: Path) -> dict[str, Any]:
         reference = rebuild_reference(capture.arrays, capture.meta)
         onnx = run_leg(reference, candidate)
     run = _captured_run(capture, reference)
-    comparisons, content = compare_npu(reference, onnx, run, floor_from_dict(capture.meta["hf32_effect"]))
+    comparisons, content = compare_npu(reference, onnx, run, _captured_effect(capture, reference))
     record = _merge(before, [entry.to_dict() for entry in comparisons], content)
     record["legs"]["npu"] = {"status": "ran", **npu_status(run), "captured": capture.digest}
     record["npu"]["captured_on"] = capture.meta["environment"]
@@ -271,6 +271,12 @@ def _captured_run(capture: Capture, reference: Reference) -> NpuRun:
             legs[precision].append(LegCase(outputs, results))
     npu = capture.meta["npu"]
     return NpuRun(npu["device"], npu["settings"], legs)
+
+
+def _captured_effect(capture: Capture, reference: Reference) -> Effect:
+    content = capture.meta["hf32_effect"]
+    decoded = KINDS[reference.spec.result].limit_type(**content["decoded"])
+    return Effect(floor_from_dict(content["tensors"]), decoded)
 
 
 def _merge(before: Mapping[str, Any], comparisons: list[dict[str, Any]], content: Mapping[str, Any]) -> dict[str, Any]:

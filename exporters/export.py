@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from ..models.checkpoint import Checkpoint
     from ..models.spec import ModelSpec, Plan
-    from .measure import TensorStats
-    from .npu_leg import NpuRun
+    from .npu_leg import Effect, NpuRun
     from .parity import Reference
 
 # The legs of a comparison. The first is the reference; without the second there is nothing to publish.
@@ -148,7 +147,7 @@ def verify(
     legs: Mapping[str, Mapping[str, str]],
     decided_by: Mapping[str, str],
     *,
-    npu: tuple[NpuRun, Mapping[str, TensorStats]] | None = None,
+    npu: tuple[NpuRun, Effect] | None = None,
 ) -> dict[str, Any]:
     """Compare an exported file with its reference and return the content of its parity.json.
 
@@ -174,7 +173,7 @@ def verify(
 
 def _run_npu(
     legs: dict[str, dict[str, Any]], reference: Reference, network: nn.Module, progress: Callable[[str], None]
-) -> tuple[NpuRun, Mapping[str, TensorStats]] | None:
+) -> tuple[NpuRun, Effect] | None:
     """Run the NPU's leg where it is to run, and note on what."""
     if legs["npu"]["status"] != "ran":
         return None

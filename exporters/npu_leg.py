@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..models.lazy import import_torch, resolve
 from ..runtimes.backend import BACKENDS
 from ..runtimes.predictor import Predictor
+from .kinds import KINDS
 from .measure import TensorStats, measure_tensor
-from .parity import compare_legs, run_leg
-from .policy import npu_limits
+from .parity import compare_legs, row, run_leg
+from .policy import npu_limits, rounding_npu_limits
 from .record import comparisons_to_dict, limits_to_dict
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .parity import Comparison, LegCase, Reference
+    from .policy import DecodedLimit
 
 # With HF32 off, where the device has it; and as the device computes when nothing is said.
 PRECISIONS = ("strict", "production")
@@ -69,7 +72,7 @@ def npu_status(run: NpuRun) -> dict[str, Any]:
 
 
 def compare_npu(
-    reference: Reference, onnx: Sequence[LegCase], run: NpuRun, rounded: Mapping[str, TensorStats]
+    reference: Reference, onnx: Sequence[LegCase], run: NpuRun, effect: Effect
 ) -> tuple[list[Comparison], dict[str, Any]]:
     """Compare the NPU's leg with both others.
 
@@ -77,14 +80,17 @@ def compare_npu(
         reference: The PyTorch leg.
         onnx: The exported file's leg.
         run: The NPU's.
-        rounded: From `hf32_effect`.
+        effect: From `hf32_effect`.
 
     Returns:
         The comparisons at strict precision, which count, and for the record: settings, the limits of both precisions,
         and the verdict and comparisons at production precision, which do not.
 
     """
-    limits = {"strict": npu_limits(reference.limits), "production": npu_limits(reference.limits, rounded)}
+    limits = {
+        "strict": npu_limits(reference.limits),
+        "production": rounding_npu_limits(reference.limits, effect.tensors, effect.decoded),
+    }
     found = {
         precision: compare_legs(reference, reference.leg, run.legs[precision], limits[precision], "torch-npu")
         + compare_legs(reference, onnx, run.legs[precision], limits[precision], "onnx-npu")
@@ -94,7 +100,7 @@ def compare_npu(
     content = {
         "settings": run.settings,
         "limits": {precision: limits_to_dict(limits[precision]) for precision in PRECISIONS},
-        "hf32_effect": {name: asdict(stats) for name, stats in rounded.items()},
+        "hf32_effect": effect.to_dict(),
         "production": {
             "verdict": "failed" if failed else "passed",
             "comparisons": comparisons_to_dict(found["production"]),
@@ -103,7 +109,27 @@ def compare_npu(
     return found["strict"], content
 
 
-def hf32_effect(reference: Reference, network: nn.Module) -> dict[str, TensorStats]:
+class Effect(NamedTuple):
+    """What rounding changes in the reference.
+
+    Attributes:
+        tensors: By output.
+        decoded: Limits of decoded results that allow for it.
+
+    """
+
+    tensors: Mapping[str, TensorStats]
+    decoded: DecodedLimit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "tensors": {name: asdict(stats) for name, stats in self.tensors.items()},
+            "decoded": asdict(self.decoded),
+        }
+
+
+def hf32_effect(reference: Reference, network: nn.Module) -> Effect:
     """Measure what HF32 convolutions change: the reference's first picture, with and without their inputs rounded."""
     torch = import_torch()
 
@@ -116,9 +142,12 @@ def hf32_effect(reference: Reference, network: nn.Module) -> dict[str, TensorSta
             module.weight.data = round_to_hf32(module.weight.data)
             module.register_forward_pre_hook(round_inputs)
     case = reference.cases[0]
+    exact = row(case.outputs, 0)
     with torch.inference_mode():
-        outputs = copy(torch.from_numpy(case.inputs[:1]))
-    return {name: measure_tensor(case.outputs[name][:1], value.numpy()) for name, value in outputs.items()}
+        rounded = {name: value.numpy() for name, value in copy(torch.from_numpy(case.inputs[:1])).items()}
+    tensors = {name: measure_tensor(exact[name], value) for name, value in rounded.items()}
+    decode = partial(reference.decoder, frame=case.frames[0])
+    return Effect(tensors, KINDS[reference.spec.result].derive(decode, exact, rounded))
 
 
 def round_to_hf32(value: Tensor) -> Tensor:

@@ -170,29 +170,41 @@ def class_limit(floor: Mapping[str, Any]) -> ClassLimit:
     return ClassLimit(max(SAFETY * floor["max_prob"], _MIN_PROB), derived)
 
 
-def npu_limits(limits: Limits, rounded: Mapping[str, TensorStats] | None = None) -> Limits:
-    """Derive the limits of the NPU's leg.
+def npu_limits(limits: Limits) -> Limits:
+    """Derive the limits of an NPU that computes in float32 from those of the ONNX leg."""
+    tensors = {
+        name: TensorLimit(_NPU_SAFETY * limit.max_abs, limit.rtol, f"{_NPU_SAFETY:g} x ({limit.derived})")
+        for name, limit in limits.tensors.items()
+    }
+    return Limits(tensors, NPU_DECODED[type(limits.decoded)])
+
+
+def rounding_npu_limits(limits: Limits, effect: Mapping[str, TensorStats], decoded: DecodedLimit) -> Limits:
+    """Derive the limits of an NPU that rounds what goes into convolutions.
 
     Args:
         limits: Of the ONNX leg.
-        rounded: What rounding the inputs of convolutions, as the device does by default, changes in the reference;
-            None where it computes in float32.
+        effect: What such rounding changes in the reference's outputs.
+        decoded: Limits of decoded results, derived from the same.
 
     """
-    if rounded is None:
-        tensors = {
-            name: TensorLimit(_NPU_SAFETY * limit.max_abs, limit.rtol, f"{_NPU_SAFETY:g} x ({limit.derived})")
-            for name, limit in limits.tensors.items()
-        }
-    else:
-        tensors = {
-            name: TensorLimit(
-                max(_NPU_SAFETY * stats.max_abs, limits.tensors[name].max_abs),
-                derived=f"{_NPU_SAFETY:g} x {stats.max_abs:.2e}, what HF32 convolutions change in the reference",
-            )
-            for name, stats in rounded.items()
-        }
-    return Limits(tensors, NPU_DECODED[type(limits.decoded)])
+    tensors = {
+        name: TensorLimit(
+            max(_NPU_SAFETY * stats.max_abs, limits.tensors[name].max_abs),
+            derived=f"{_NPU_SAFETY:g} x {stats.max_abs:.2e}, what HF32 convolutions change in the reference",
+        )
+        for name, stats in effect.items()
+    }
+    return Limits(tensors, _wider(NPU_DECODED[type(limits.decoded)], decoded))
+
+
+def _wider(first: DecodedLimit, second: DecodedLimit) -> DecodedLimit:
+    """Return limits that let pass what either does."""
+    names = [entry.name for entry in fields(first) if entry.name != "derived"]
+    changes: dict[str, Any] = {
+        name: (min if name == "iou" else max)(getattr(first, name), getattr(second, name)) for name in names
+    }
+    return replace(first, **changes, derived=f"{first.derived}; or, if wider, {second.derived}")
 
 
 def judge_tensor(stats: TensorStats, limit: TensorLimit) -> Judgement:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,7 @@ class Capture:
             digest = arrays.pop(_DIGEST).tobytes().hex()
             capture = cls(json.loads(arrays.pop(_META).tobytes()), arrays)
             version = capture.meta["schema_version"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
             raise ArtifactError(f"{path} is no capture, or a damaged one: {error}", again) from error
         if digest != capture.digest:
             raise ArtifactError(f"{path} was altered: its content does not have the SHA-256 it was sealed with", again)

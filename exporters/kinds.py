@@ -105,8 +105,9 @@ def _vary_detections(
     near = int((scores <= scores.min(initial=1.0) + 2 * limit.score).sum())
     for sign in (-1, 1):
         count = None if best is None else best + sign * min(max(near, _FEW), _MANY)
-        variants.append(decode(outputs, best=count, score_threshold=params.score_threshold + sign * 2 * limit.score))
-        variants.append(decode(outputs, best=best, iou_threshold=params.iou_threshold + sign * slack))
+        score = min(max(params.score_threshold + sign * 2 * limit.score, 0.0), 1.0)
+        iou = min(max(params.iou_threshold + sign * slack, 0.0), 1.0)
+        variants += [decode(outputs, best=count, score_threshold=score), decode(outputs, best=best, iou_threshold=iou)]
     return variants
 
 

@@ -7,14 +7,16 @@ stride. Blocks fold the BatchNorms that follow a convolution when they are asked
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..fusion import fuse_conv
+from ..fusion import fuse_conv, make_conv
 from .contours import CONTOURS, NUM_POINTS
 
-# Of all coordinates and maps: heat above this marks the face's boundary (coord_conv.py).
+# Heat of the last point above this marks the boundary (coord_conv.py).
 _BOUNDARY_HEAT = 0.05
 _COORDINATES = 3
 _BOUNDARY = 2
@@ -116,6 +118,9 @@ class CoordConv(nn.Module):
         self.conv = nn.Conv2d(in_channels + added, out_channels, kernel, stride, kernel // 2)
         self.bn: nn.Module | None = nn.BatchNorm2d(out_channels) if normalised else None
         self.act: nn.Module = nn.ReLU(inplace=True) if normalised else nn.Identity()
+        self.in_channels = in_channels
+        # Of the coordinates alone, once they are apart from the features.
+        self.place_conv: nn.Module | None = None
         self.register_buffer("maps", coordinate_maps(size), persistent=False)
 
     def forward(self, x: Tensor, heat: Tensor | None = None) -> Tensor:
@@ -126,20 +131,45 @@ class CoordConv(nn.Module):
             heat: (N,points,size,size) heat maps of the previous stack, for the boundary; None without one.
 
         """
-        maps = self.maps.expand(len(x), -1, -1, -1)
-        channels = [x, maps]
-        if heat is not None:
-            channels.append(torch.where(heat[:, -1:] > _BOUNDARY_HEAT, maps[:, :_BOUNDARY], 0.0))
-        x = self.conv(torch.cat(channels, dim=1))
+        place = self._place(x.shape[0], heat)
+        if self.place_conv is None:
+            x = self.conv(torch.cat([x, place], dim=1))
+        else:
+            x = self.conv(x) + self.place_conv(place)
         if self.bn is not None:
             x = self.bn(x)
         y: Tensor = self.act(x)
         return y
 
+    def _place(self, batch: int, heat: Tensor | None) -> Tensor:
+        """Return the (N,3,size,size) coordinates, or five channels with those of the boundary."""
+        maps = self.maps.expand(batch, -1, -1, -1)
+        if heat is None:
+            return maps
+        boundary = torch.where(heat[:, -1:] > _BOUNDARY_HEAT, maps[:, :_BOUNDARY], 0.0)
+        return torch.cat([maps, boundary], dim=1)
+
     def fuse(self) -> None:
-        """Fold the BatchNorm."""
+        """Fold the BatchNorm, and give the coordinates a convolution of their own.
+
+        Joined to the features they make a number of channels, 259 or 261, that ONNX Runtime's blocked layout does not
+        take; two convolutions whose outputs are added up stay in it.
+        """
         if isinstance(self.bn, nn.BatchNorm2d):
             self.conv, self.bn = fuse_conv(self.conv, self.bn), None
+        if self.place_conv is None:
+            self.conv, self.place_conv = _split(self.conv, self.in_channels)
+
+
+def _split(conv: nn.Conv2d, channels: int) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """Return convolutions of the first *channels* and of the others; their outputs add up to that of *conv*."""
+    bias = cast("Tensor", conv.bias)
+    padding = cast("tuple[int, int]", conv.padding)
+    first, others = conv.weight[:, :channels].contiguous(), conv.weight[:, channels:].contiguous()
+    return (
+        make_conv(first, bias, stride=conv.stride, padding=padding),
+        make_conv(others, torch.zeros_like(bias), stride=conv.stride, padding=padding),
+    )
 
 
 class Hourglass(nn.Module):
@@ -157,7 +187,8 @@ class Hourglass(nn.Module):
         """Compute (N,width,H,W) to the same shape; H and W are multiples of 2**levels."""
         low: Tensor = self.low3(self.low2(self.low1(self.pool1(x))))
         fine: Tensor = self.up1(x)
-        return fine + functional.interpolate(low, size=fine.shape[2:], mode="nearest")
+        # By a factor and not to a size: that would be worked out from the batch, for every picture anew.
+        return fine + functional.interpolate(low, scale_factor=2.0, mode="nearest")
 
 
 class CoordHourglass(Hourglass):
@@ -172,23 +203,18 @@ class CoordHourglass(Hourglass):
         return super().forward(self.coordconv(x, heat))
 
 
-def edge_weights() -> Tensor:
-    """Return (68,9,1,1) float32 on the CPU: 1 where a point is on a contour, else 0."""
-    weight = torch.zeros(NUM_POINTS, len(CONTOURS), 1, 1, device="cpu")
-    for edge, contour in enumerate(CONTOURS):
-        weight[list(contour.points), edge] = 1
-    return weight
-
-
 class EdgesToPoints(nn.Module):
-    """Give each point the map of the contour it is on (stackedHGNetV1.py, E2HTransform)."""
+    """Give each point the map of the contour it is on (stackedHGNetV1.py, E2HTransform).
+
+    The buffers are part of the state dict: ones where a point is on a contour, see `plan.edge_constants`.
+    """
 
     weight: Tensor
     bias: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("weight", edge_weights())
+        self.register_buffer("weight", torch.zeros(NUM_POINTS, len(CONTOURS), 1, 1))
         self.register_buffer("bias", torch.zeros(NUM_POINTS))
 
     def forward(self, edges: Tensor) -> Tensor:

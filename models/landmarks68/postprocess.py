@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -53,7 +53,6 @@ def postprocess(
     frames: Sequence[Frame],
     params: PostprocessParams,
     labels: Sequence[str],  # noqa: ARG001
-    **choice: Any,  # noqa: ANN401, ARG001
 ) -> list[Landmarks]:
     """Map the points of a batch to their images.
 
@@ -62,7 +61,6 @@ def postprocess(
         frames: N frames, as preprocessing returned them.
         params: Size of the network input.
         labels: Not used; points have no classes.
-        choice: Not used; there is nothing to choose from.
 
     Returns:
         N times the points of one face, in pixels of its image, neither clipped nor rounded.

@@ -125,14 +125,14 @@ def _crop(box: Box, params: PreprocessParams) -> tuple[NDArray[np.float32], NDAr
     """
     x1, y1, x2, y2 = box
     height, width = params.input_size
-    # In float64, as upstream; an overflow shows in the matrix.
+    # In float64, as upstream; what float32 cannot hold shows in the matrix, or in a point that is mapped back.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         scale = np.float64(max(x2 - x1, y2 - y1)) / params.box_unit
         zoom = min(height, width) / (scale * params.crop_unit)
         shift_x = (width - 1) / 2 - zoom * ((x1 + x2) / 2)
         shift_y = (height - 1) / 2 - zoom * ((y1 + y2) / 2)
         matrix = np.array([[zoom, 0, shift_x], [0, zoom, shift_y], [0, 0, 1]]).astype(np.float32)
-        usable = np.isfinite(matrix).all() and np.isfinite(1 / matrix[0, 0])
+        usable = np.isfinite(matrix).all() and np.isfinite(max(height, width) / matrix[0, 0])
     if not usable:
         raise InputError(
             f"the face box {x1:g} {y1:g} {x2:g} {y2:g} is too large or too small",

@@ -16,6 +16,7 @@ from .contours import CONTOURS, NUM_POINTS
 from .variant import Variant, infer_variant
 
 INPUT_SIZE = 256
+# Upstream gives the hourglasses coordinates of INPUT_SIZE over the number of stacks, which fits its maps with four.
 _MAP_SIZE = INPUT_SIZE // 4
 # decoder_default.py of ZhenglinZhou/STAR: an empty map has its centroid in the middle.
 _LEAST_MASS = 1e-6

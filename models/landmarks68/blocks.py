@@ -187,7 +187,8 @@ class Hourglass(nn.Module):
         """Compute (N,width,H,W) to the same shape; H and W are multiples of 2**levels."""
         low: Tensor = self.low3(self.low2(self.low1(self.pool1(x))))
         fine: Tensor = self.up1(x)
-        # By a factor and not to a size: that would be worked out from the batch, for every picture anew.
+        # By a factor and not to a size: that would be worked out from the batch in every run of an exported file, and
+        # keep ONNX Runtime out of its blocked layout.
         return fine + functional.interpolate(low, scale_factor=2.0, mode="nearest")
 
 

@@ -14,6 +14,7 @@ MODELS = {
     "yolox": ".yolox.spec:SPEC",
     "nanodet": ".nanodet.spec:SPEC",
     "hand_static": ".hand_static.spec:SPEC",
+    "landmarks68": ".landmarks68.spec:SPEC",
 }
 
 

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..models.errors import CvportError, ParityFailed, ParityIncomplete, UsageError
 from ..models.registry import get_model, list_models
-from ..runtimes.console import overview, progress, read_variant_options, run_command, set_verbosity, variant_options
-from .export import LEGS, export
+from ..runtimes.console import (
+    overview,
+    progress,
+    read_variant_options,
+    run_command,
+    set_verbosity,
+    show_error,
+    variant_options,
+)
+from .export import LEGS, Artifact, export
 from .graph import OPSET
-from .render import render
+from .render import render, render_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _EXAMPLES = """\b
 Examples:
   cvexport yolox --weights yolox_nano.pth
   cvexport yolox --weights seeded -o /tmp/artifacts --json
+  cvexport all --weights seeded
   cvexport yolox --weights hand.pth --preprocess megvii-legacy --activation relu --probes photos/
 """
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -47,38 +61,67 @@ def cvexport() -> None:
     """Export a model to an ONNX file that is proved equal to it."""
 
 
+def _export_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every export has."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
+        click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept."),
+        click.option("--offline", is_flag=True, help="Never download weights."),
+        click.option(
+            "--probes",
+            type=click.Path(path_type=Path),
+            multiple=True,
+            metavar="DIR",
+            help="Pictures to compare on.",
+        ),
+        click.option("--require", default="", metavar="A,B", help="Legs without which nothing is published."),
+        click.option("--backends", default=",".join(LEGS), show_default=True, help="Legs to compare, where available."),
+        click.option(
+            "--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file."
+        ),
+        click.option("--opset", type=int, default=OPSET, show_default=True, help="Of the file."),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path),
+            default=Path("artifacts"),
+            show_default=True,
+            metavar="DIR",
+            help="Publish to DIR/MODEL/, reject to DIR/rejected/.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of `_export_options` as `export` takes them."""
+    batch = options["batch"]
+    return {
+        "output": options["output"],
+        "opset": options["opset"],
+        "batch": int(batch) if batch.isdecimal() else batch,
+        "backends": _comma_separated(options["backends"]),
+        "require": _comma_separated(options["require"]),
+        "probes": options["probes"],
+        "offline": options["offline"],
+        "cache_dir": options["cache_dir"],
+    }
+
+
 @click.command(context_settings=_SETTINGS, epilog=_EXAMPLES)
 @click.argument("model")
 @click.option("--weights", metavar="W", help="A file, folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N].")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("artifacts"),
-    show_default=True,
-    metavar="DIR",
-    help="Publish to DIR/MODEL/, reject to DIR/rejected/.",
-)
-@click.option("--opset", type=int, default=OPSET, show_default=True, help="Of the file.")
-@click.option("--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file.")
 @variant_options
-@click.option("--backends", default=",".join(LEGS), show_default=True, help="Legs to compare, where available.")
-@click.option("--require", default="", metavar="A,B", help="Legs without which nothing is published.")
 @click.option("--tolerance", "tolerances", multiple=True, metavar="OUT:FIGURE=X", help="Replaces a derived limit.")
-@click.option("--probes", type=click.Path(path_type=Path), multiple=True, metavar="DIR", help="Pictures to compare on.")
-@click.option("--offline", is_flag=True, help="Never download weights.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+@_export_options
 def _export_command(
     *,
     model: str,
-    batch: str,
-    backends: str,
-    require: str,
+    weights: str | None,
     tolerances: tuple[str, ...],
-    probes: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
     verbose: bool,
@@ -88,25 +131,11 @@ def _export_command(
     set_verbosity(quiet, verbose)
     variant = read_variant_options(*(options[name] for name in ("input_size", "preprocess", "activation", "labels")))
     with progress(quiet) as show:
-        artifact = export(
-            model,
-            weights=options["weights"],
-            output=options["output"],
-            options=variant,
-            opset=options["opset"],
-            batch=int(batch) if batch.isdecimal() else batch,
-            backends=_names(backends),
-            require=_names(require),
-            tolerances=tolerances,
-            probes=probes,
-            offline=options["offline"],
-            cache_dir=options["cache_dir"],
-            progress=show,
-        )
+        settings = {**_settings(options), "progress": show}
+        artifact = export(model, weights=weights, options=variant, tolerances=tolerances, **settings)
     record = artifact.record
     if as_json:
-        paths = {"onnx": str(artifact.onnx), "parity": str(artifact.parity), "loaded": artifact.loaded}
-        click.echo(json.dumps({**paths, **record}, indent=1, default=str))
+        click.echo(_to_json(_content(artifact)))
         return
     note = "  (untrained weights)" if record["untrained"] else ""
     click.echo(f"{record['title']}{note}: {artifact.loaded}")
@@ -115,35 +144,98 @@ def _export_command(
     click.echo(f"\n{record['verdict']}: {artifact.onnx}\nlegs: {legs}")
 
 
+@cvexport.command("all", context_settings=_SETTINGS)
+@click.option("--weights", metavar="seeded[:N]", help="Untrained weights; else each model's own address.")
+@_export_options
+def _all(
+    *,
+    weights: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401
+) -> int:
+    """Export every model; one that fails does not stop the others.
+
+    The exit code is 0 if all passed, else the largest of those that the models would have given alone.
+    """
+    set_verbosity(quiet, verbose)
+    if weights is not None and weights.partition(":")[0] != "seeded":
+        raise UsageError(f"the models do not share the weights {weights}", "Leave it out, or give seeded[:N].")
+    settings = _settings(options)
+    rows = []
+    for name in list_models():
+        if not quiet:
+            click.echo(f"exporting {name}", err=True)
+        try:
+            with progress(quiet) as show:
+                rows.append(_content(export(name, weights=weights, **settings, progress=show)))
+        except CvportError as error:
+            show_error(error, name)
+            rows.append(_failure(name, error))
+    click.echo(_to_json(rows) if as_json else render_summary(rows))
+    return max(int(row.get("code", 0)) for row in rows)
+
+
+def _content(artifact: Artifact) -> dict[str, Any]:
+    paths = {"onnx": str(artifact.onnx), "parity": str(artifact.parity), "loaded": artifact.loaded}
+    return {**paths, **artifact.record}
+
+
+def _failure(name: str, error: CvportError) -> dict[str, Any]:
+    verdicts = {ParityFailed.exit_code: "failed", ParityIncomplete.exit_code: "incomplete"}
+    verdict = verdicts.get(error.exit_code, "not exported")
+    return {"model": name, "verdict": verdict, "code": error.exit_code, "message": error.message}
+
+
+def _to_json(content: object) -> str:
+    return json.dumps(content, indent=1, default=str)
+
+
 @cvexport.command("list")
 def _list() -> None:
-    """List the models."""
-    for name in list_models():
-        click.echo(f"{name:12} {get_model(name).task}")
+    """List the models: what they find, where their weights come from."""
+    specs = [get_model(name) for name in list_models()]
+    for spec in specs:
+        click.echo(f"{spec.name:12} {spec.task:55} {spec.hub or 'no known address'}")
 
 
 @cvexport.command("show")
 @click.argument("model")
 def _show(model: str) -> None:
-    """Show a model's contract."""
+    """Show all that is known about a model."""
     spec = get_model(model)
+    preprocess, postprocess = spec.params_types
     rows = {
         "task": spec.task,
-        "input": f"{spec.input_name} (N,3,H,W) float32, sides multiples of {spec.stride}",
+        "input": f"{spec.input_name} (N,3,H,W) float32",
+        "input size": spec.sizes,
         "outputs": spec.outputs,
+        "result": spec.result,
         "labels": ", ".join(spec.labels),
-        "weights": spec.hub or "no known address",
+        **{f"--labels {name}": ", ".join(labels) for name, labels in spec.label_lists.items()},
+        **{f"in {lang}": ", ".join(names.values()) for lang, names in spec.translations.items()},
+        "weights": spec.hub or "no known address; give the file",
         "preprocess": ", ".join(spec.conventions),
         "activation": ", ".join(spec.activations),
+        "before": _defaults(preprocess),
+        "after": _defaults(postprocess),
     }
-    click.echo("\n".join(f"{name:12} {value}" for name, value in {"model": spec.name, **rows}.items() if value))
+    width = max(map(len, rows)) + 1
+    click.echo("\n".join(f"{name:{width}} {value}" for name, value in {"model": spec.name, **rows}.items() if value))
+
+
+def _defaults(kind: type[Any]) -> str:
+    """Return the fields of a parameter dataclass with their defaults."""
+    values = ((field.name, field.default) for field in fields(kind))
+    return ", ".join(name if value is MISSING else f"{name} {value}" for name, value in values)
 
 
 def _leg(leg: dict[str, str]) -> str:
     return leg["status"] if "reason" not in leg else f"{leg['status']} ({leg['reason'].splitlines()[0]})"
 
 
-def _names(text: str) -> list[str]:
+def _comma_separated(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ..models.boxes import iou_matrix
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..models.results import Detections
+    from ..models.results import Classification, Detections, Landmarks
 
 _PAIR_IOU = 0.5
 _PAIR_PIXELS = 1.0
@@ -131,6 +131,67 @@ def match_detections(reference: Detections, candidate: Detections) -> Matching:
             pairs.append(Pair(i, j, float(iou[i, j]), float(px[i, j]), float(score[i, j]), same, margin))
     left_i, left_j = (tuple(i for i, free in enumerate(side) if free) for side in (free_i, free_j))
     return Matching(tuple(pairs), left_i, left_j)
+
+
+def summarise_matching(reference: Detections, candidate: Detections) -> dict[str, Any]:
+    """Compare the detections of one picture: how many there are and were paired, and the worst of the pairs."""
+    pairs = match_detections(reference, candidate).pairs
+    return {
+        "reference": len(reference),
+        "candidate": len(candidate),
+        "matched": len(pairs),
+        "max_score": max((pair.score for pair in pairs), default=0.0),
+        "max_px": max((pair.px for pair in pairs), default=0.0),
+        "min_iou": min((pair.iou for pair in pairs), default=1.0),
+    }
+
+
+def measure_landmarks(reference: Landmarks, candidate: Landmarks) -> dict[str, Any]:
+    """Compare the points of one picture: distances of each point to its counterpart, in pixels of the picture.
+
+    Returns:
+        ``reference`` and ``candidate`` (how many faces), ``mean``, ``max``, ``std``, ``p95`` and ``p99`` of the
+        distances, ``under_half`` and ``under_one`` (the shares below 0.5 and 1 px); NaN if the faces are not as many.
+
+    """
+    counts = {"reference": len(reference), "candidate": len(candidate)}
+    if reference.points.shape != candidate.points.shape or not len(reference):
+        distance = np.full(1, np.nan)
+    else:
+        difference = reference.points.astype(np.float64) - candidate.points
+        distance = np.hypot(difference[..., 0], difference[..., 1])
+    figures = {
+        "mean": distance.mean(),
+        "max": distance.max(),
+        "std": distance.std(),
+        "p95": np.quantile(distance, 0.95),
+        "p99": np.quantile(distance, 0.99),
+        "under_half": np.mean(distance < 0.5),  # noqa: PLR2004
+        "under_one": np.mean(distance < 1),
+    }
+    return {**counts, **{name: float(value) for name, value in figures.items()}}
+
+
+def measure_classes(reference: Classification, candidate: Classification) -> dict[str, Any]:
+    """Compare the scores of one picture.
+
+    Returns:
+        ``top1`` (whether both name the same class), ``max_prob`` and ``mean_prob`` (absolute differences),
+        ``cosine`` of the two, and ``margin``, by which the reference's best class leads in it over the candidate's,
+        or over its runner-up where they agree.
+
+    """
+    a, b = reference.scores.astype(np.float64), candidate.scores.astype(np.float64)
+    best, other = reference.order()[0], candidate.order()[0]
+    rival = other if other != best else reference.order()[min(1, len(a) - 1)]
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return {
+        "top1": reference.label == candidate.label,
+        "max_prob": float(np.abs(a - b).max()),
+        "mean_prob": float(np.abs(a - b).mean()),
+        "cosine": float(a @ b) / norms if norms else float(not (a - b).any()),
+        "margin": float(a[best] - a[rival]),
+    }
 
 
 def _margin(detections: Detections, index: int) -> float:

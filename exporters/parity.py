@@ -1,11 +1,12 @@
 """The gate: the network in PyTorch against the exported file, tensors and decoded results.
 
-Running the legs is here; measuring is in `measure`, judging in `policy`, printing in `render`.
+Running the legs is here; measuring is in `measure`, judging in `policy`, both of a kind of result in `kinds`, printing
+in `render`.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,36 +14,21 @@ import numpy as np
 
 from ..models.lazy import import_torch
 from ..runtimes.torch_backend import TorchBackend
-from .measure import TensorStats, match_detections, measure_tensor
-from .policy import (
-    DetectionLimit,
-    Judgement,
-    Limits,
-    apply_tolerances,
-    detection_limit,
-    judge_detections,
-    judge_spread,
-    judge_tensor,
-    tensor_limit,
-)
+from .kinds import KINDS, Decoder
+from .measure import TensorStats, measure_tensor
+from .policy import Judgement, Limits, apply_tolerances, judge_spread, judge_tensor, tensor_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
     from torch import nn
 
-    from ..models.results import Detections
+    from ..models.results import Result
     from ..models.spec import ModelSpec, Plan
     from ..runtimes.backend import Array
-    from ..runtimes.predictor import Predictor
+    from ..runtimes.predictor import Predictor, View
+    from .policy import DecodedLimit
     from .probes import Case
-
-# Untrained networks and empty pictures: so many best candidates are compared instead of those over the threshold.
-BEST = 100
-_FLOOR_CANDIDATES = 1000
-# Overlaps nearer than this to the suppression threshold may fall on either side of it.
-_IOU_SLACK = 2e-3
 
 
 class CaseReference(NamedTuple):
@@ -50,21 +36,21 @@ class CaseReference(NamedTuple):
 
     Attributes:
         name: Of the case.
-        pictures: (h, w, 3) uint8 BGR each.
+        views: The pictures, or parts of them.
         inputs: (N, 3, H, W) float32 network input, by the model's own preprocessing.
-        frames: What maps each picture's results back.
+        frames: What maps each view's results back.
         outputs: Of the network, by name.
-        results: Decoded from them, one a picture.
-        best: For each picture, the number of best candidates taken, or None where the score threshold was applied.
+        results: Decoded from them, one a view.
+        best: For each view, the number of best candidates taken, or None where the score threshold was applied.
 
     """
 
     name: str
-    pictures: list[NDArray[np.uint8]]
+    views: list[View]
     inputs: Array
     frames: list[Any]
     outputs: Mapping[str, Array]
-    results: list[Detections]
+    results: list[Result]
     best: list[int | None]
 
 
@@ -99,23 +85,24 @@ class Reference:
     """The PyTorch leg.
 
     Attributes:
-        spec: The model.
+        decoder: The model's postprocessing with its own parameters and labels.
         preprocess: Parameters of its preprocessing.
-        postprocess: Parameters of its postprocessing.
-        labels: Class names.
         cases: What it made of each case.
         floor: Its own rounding error, by output.
         limits: What another leg may differ by.
 
     """
 
-    spec: ModelSpec
+    decoder: Decoder
     preprocess: Any
-    postprocess: Any
-    labels: tuple[str, ...]
     cases: list[CaseReference]
     floor: Mapping[str, TensorStats]
     limits: Limits
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model."""
+        return self.decoder.spec
 
 
 def make_reference(
@@ -139,11 +126,12 @@ def make_reference(
 
     """
     backend = TorchBackend(network)
-    references = [_run_case(spec, plan, backend, case, untrained=untrained) for case in cases]
-    floor, decoded = _noise_floor(spec, plan, network, references[0])
+    decoder = Decoder(spec, plan.postprocess, plan.labels)
+    references = [_run_case(decoder, plan, backend, case, untrained=untrained) for case in cases]
+    floor, decoded = _noise_floor(decoder, network, references[0])
     limits = Limits({name: tensor_limit(stats) for name, stats in floor.items()}, decoded)
     limits = apply_tolerances(limits, tolerances)
-    return Reference(spec, plan.preprocess, plan.postprocess, plan.labels, references, floor, limits)
+    return Reference(decoder, plan.preprocess, references, floor, limits)
 
 
 def compare(reference: Reference, candidate: Predictor) -> list[Comparison]:
@@ -175,28 +163,29 @@ def compare_seal(expected: Mapping[str, Any], sealed: Mapping[str, Any]) -> list
     return found
 
 
-def _run_case(spec: ModelSpec, plan: Plan, backend: TorchBackend, case: Case, *, untrained: bool) -> CaseReference:
-    prepared = [spec.preprocess(picture, plan.preprocess) for picture in case.pictures]
+def _run_case(decoder: Decoder, plan: Plan, backend: TorchBackend, case: Case, *, untrained: bool) -> CaseReference:
+    spec = decoder.spec
+    prepared = [spec.preprocess(view.image, plan.preprocess, **view.place()) for view in case.views]
     inputs = np.stack([array for array, _ in prepared])
     frames = [frame for _, frame in prepared]
     outputs = backend.run({spec.input_name: inputs})
-    results: list[Detections] = []
+    candidates = KINDS[spec.result].best
+    results: list[Result] = []
     best: list[int | None] = []
     for i, frame in enumerate(frames):
-        one = row(outputs, i)
-        count = BEST if untrained else None
-        (result,) = spec.postprocess(one, [frame], plan.postprocess, plan.labels, best=count)
+        count = candidates if untrained else None
+        result = decoder(row(outputs, i), frame, best=count)
         if not len(result) and count is None:
-            count = BEST
-            (result,) = spec.postprocess(one, [frame], plan.postprocess, plan.labels, best=count)
+            count = candidates
+            result = decoder(row(outputs, i), frame, best=count)
         results.append(result)
         best.append(count)
-    return CaseReference(case.name, case.pictures, inputs, frames, outputs, results, best)
+    return CaseReference(case.name, case.views, inputs, frames, outputs, results, best)
 
 
 def _noise_floor(
-    spec: ModelSpec, plan: Plan, network: nn.Module, case: CaseReference
-) -> tuple[dict[str, TensorStats], DetectionLimit]:
+    decoder: Decoder, network: nn.Module, case: CaseReference
+) -> tuple[dict[str, TensorStats], DecodedLimit]:
     """Measure the reference's own rounding error: the same network and picture in float32 and in float64."""
     torch = import_torch()
     inputs, frame, single = case.inputs[:1], case.frames[0], row(case.outputs, 0)
@@ -206,13 +195,8 @@ def _noise_floor(
         network.float()
     floor = {name: measure_tensor(exact[name], single[name]) for name in single}
     rounded = {name: value.astype(np.float32) for name, value in exact.items()}
-    # All the best candidates, suppressed or not: the extremes of a few dozen boxes say little about other pictures.
-    everything = replace(plan.postprocess, iou_threshold=1.0, max_detections=_FLOOR_CANDIDATES)
-    pair = [
-        spec.postprocess(outputs, [frame], everything, plan.labels, best=_FLOOR_CANDIDATES)[0]
-        for outputs in (rounded, single)
-    ]
-    return floor, detection_limit(match_detections(*pair))
+    decode = partial(decoder, frame=frame)
+    return floor, KINDS[decoder.spec.result].derive(decode, rounded, single)
 
 
 def _judge_spreads(reference: Reference) -> list[Comparison]:
@@ -231,50 +215,32 @@ def _compare_decoded(
     reference: Reference, case: CaseReference, candidate: Predictor, outputs: Mapping[str, Array]
 ) -> list[Comparison]:
     """Compare whole pipelines: the candidate starts from the picture, with its own preprocessing and decoding."""
-    inputs, frames = candidate.prepare(case.pictures)
+    kind = KINDS[reference.spec.result]
+    inputs, frames = candidate.prepare(case.views)
     if not np.array_equal(inputs[: len(case.inputs)], case.inputs):
         outputs = candidate.backend.run({reference.spec.input_name: inputs})
+    decoder = Decoder(candidate.spec, candidate.postprocess_params, candidate.labels)
     found = []
     for i, expected in enumerate(case.results):
         best = case.best[i]
-        (result,) = candidate.spec.postprocess(
-            row(outputs, i), [frames[i]], candidate.postprocess_params, candidate.labels, best=best
+        result = decoder(row(outputs, i), frames[i], best=best)
+        variants = partial(
+            kind.vary,
+            partial(reference.decoder, frame=case.frames[i]),
+            row(case.outputs, i),
+            best,
+            reference.decoder.params,
+            reference.limits.decoded,
         )
-        judgement = judge_detections(
-            expected, result, reference.limits.decoded, partial(_threshold_variants, reference, case, i)
-        )
-        matching = match_detections(expected, result)
-        figures = {
-            "picture": i,
-            "candidates": "best" if best else "over the threshold",
-            "reference": len(expected),
-            "candidate": len(result),
-            "matched": len(matching.pairs),
-            "max_score": max((pair.score for pair in matching.pairs), default=0.0),
-            "max_px": max((pair.px for pair in matching.pairs), default=0.0),
-            "min_iou": min((pair.iou for pair in matching.pairs), default=1.0),
-        }
+        judgement = kind.judge(expected, result, reference.limits.decoded, variants)
         if not len(expected):
             judgement = Judgement("uninformative", ("there is nothing to compare",))
+        figures: dict[str, Any] = {"picture": i}
+        if kind.best is not None:
+            figures["candidates"] = "best" if best else "over the threshold"
+        figures |= kind.measure(expected, result)
         found.append(Comparison("decoded", case.name, f"picture {i + 1}", figures, judgement))
     return found
-
-
-def _threshold_variants(reference: Reference, case: CaseReference, index: int) -> list[Detections]:
-    """Decode the reference again with each threshold moved by the tolerance, up and down."""
-    params, limit, best = reference.postprocess, reference.limits.decoded, case.best[index]
-    variants = []
-    for sign in (-1, 1):
-        for changes in (
-            {"score_threshold": params.score_threshold + sign * 2 * limit.score},
-            {"iou_threshold": params.iou_threshold + sign * _IOU_SLACK},
-        ):
-            # Which candidates are the best hundred is a threshold too.
-            count = None if best is None else best + (sign * 2 if "score_threshold" in changes else 0)
-            moved = replace(params, **changes)
-            outputs, frames = row(case.outputs, index), [case.frames[index]]
-            variants += reference.spec.postprocess(outputs, frames, moved, reference.labels, best=count)
-    return variants
 
 
 def row(outputs: Mapping[str, Array], index: int) -> dict[str, Array]:

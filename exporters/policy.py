@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..models.errors import UsageError, did_you_mean
-from .measure import match_detections
+from .measure import match_detections, measure_classes, measure_landmarks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..models.results import Detections
+    from ..models.results import Classification, Detections, Landmarks
     from .measure import Matching, TensorStats
 
 Verdict = Literal["passed", "failed", "uninformative"]
@@ -23,6 +23,7 @@ SAFETY = 10.0
 # Below this nothing is told apart: float32 carries 24 bits, and a handful of final operations each round once.
 _EPSILON = 16 * 2.0**-24
 _MIN_SCORE, _MIN_PX = 1e-5, 1e-2  # a hundredth of a pixel is nothing to a user
+_MIN_PROB = 1e-5
 _MAX_IOU_LOSS = 0.5  # boxes are paired from this IoU on
 # An output that varies less than this many limits could be wrong without being seen.
 _INFORMATIVE = 20.0
@@ -65,11 +66,42 @@ class DetectionLimit:
 
 
 @dataclass(frozen=True)
+class LandmarkLimit:
+    """What points may differ by.
+
+    Attributes:
+        px: Largest distance of a point to its counterpart, in pixels.
+        derived: How the limit came about.
+
+    """
+
+    px: float
+    derived: str = ""
+
+
+@dataclass(frozen=True)
+class ClassLimit:
+    """What the scores of classes may differ by.
+
+    Attributes:
+        prob: Largest absolute difference of a score.
+        derived: How the limit came about.
+
+    """
+
+    prob: float
+    derived: str = ""
+
+
+DecodedLimit: TypeAlias = DetectionLimit | LandmarkLimit | ClassLimit
+
+
+@dataclass(frozen=True)
 class Limits:
     """All limits of one comparison, by output name, and those of decoded results."""
 
     tensors: Mapping[str, TensorLimit]
-    decoded: DetectionLimit
+    decoded: DecodedLimit
 
 
 @dataclass(frozen=True)
@@ -106,6 +138,18 @@ def detection_limit(floor: Matching) -> DetectionLimit:
             f"at least score {_MIN_SCORE:g}, {_MIN_PX:g} px"
         ),
     )
+
+
+def landmark_limit(floor: Mapping[str, Any]) -> LandmarkLimit:
+    """Derive the limit of points from what the reference's rounding error does to them."""
+    derived = f"{SAFETY:g} x what the reference's rounding error does ({floor['max']:.2e} px), at least {_MIN_PX:g} px"
+    return LandmarkLimit(max(SAFETY * floor["max"], _MIN_PX), derived)
+
+
+def class_limit(floor: Mapping[str, Any]) -> ClassLimit:
+    """Derive the limit of class scores from what the reference's rounding error does to them."""
+    derived = f"{SAFETY:g} x what the reference's rounding error does ({floor['max_prob']:.2e}), at least {_MIN_PROB:g}"
+    return ClassLimit(max(SAFETY * floor["max_prob"], _MIN_PROB), derived)
 
 
 def judge_tensor(stats: TensorStats, limit: TensorLimit) -> Judgement:
@@ -175,6 +219,39 @@ def judge_detections(
     return Judgement("failed" if reasons else "passed", tuple(reasons), tuple(borderline))
 
 
+def judge_landmarks(
+    reference: Landmarks, candidate: Landmarks, limit: LandmarkLimit, _variants: Callable[[], Sequence[Landmarks]]
+) -> Judgement:
+    """Judge the points of one picture."""
+    if len(reference) != len(candidate):
+        return Judgement("failed", (f"{len(candidate)} faces instead of {len(reference)}",))
+    largest = measure_landmarks(reference, candidate)["max"]
+    if not largest <= limit.px:
+        return Judgement("failed", (f"a point is {largest:.3g} px off, limit {limit.px:.3g}",))
+    return Judgement("passed")
+
+
+def judge_classes(
+    reference: Classification,
+    candidate: Classification,
+    limit: ClassLimit,
+    _variants: Callable[[], Sequence[Classification]],
+) -> Judgement:
+    """Judge the class scores of one picture: the best class is the same, or the two tie within tolerance."""
+    figures = measure_classes(reference, candidate)
+    reasons, borderline = [], []
+    if reference.labels != candidate.labels:
+        reasons.append("the classes have other names")
+    if not figures["max_prob"] <= limit.prob:
+        reasons.append(f"a score differs by {figures['max_prob']:.3g}, limit {limit.prob:.3g}")
+    flip = f"{candidate.label} instead of {reference.label}"
+    if not figures["top1"] and figures["margin"] <= 2 * limit.prob:
+        borderline.append(f"{flip}: they tie, margin {figures['margin']:.2e}")
+    elif not figures["top1"]:
+        reasons.append(f"{flip}, by a margin of {figures['margin']:.3g}")
+    return Judgement("failed" if reasons else "passed", tuple(reasons), tuple(borderline))
+
+
 def apply_tolerances(limits: Limits, tolerances: Sequence[str]) -> Limits:
     """Return the limits with some replaced by ``OUT:FIGURE=X``; OUT is an output, ``*``, or ``decoded``.
 
@@ -185,7 +262,8 @@ def apply_tolerances(limits: Limits, tolerances: Sequence[str]) -> Limits:
     for text in tolerances:
         name, figure, value = _parse_tolerance(text)
         if name == "decoded":
-            changes: dict[str, Any] = {_choose(figure, {"score": "score", "iou": "iou", "px": "px"}, text): value}
+            known = {entry.name: entry.name for entry in fields(limits.decoded) if entry.name != "derived"}
+            changes: dict[str, Any] = {_choose(figure, known, text): value}
             decoded = replace(limits.decoded, **changes, derived=f"{limits.decoded.derived}; set by --tolerance {text}")
             limits = replace(limits, decoded=decoded)
             continue

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ..runtimes.images import find_images, read_image
+from ..runtimes.predictor import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,26 +17,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Of the landscape: within it, and reaching out of it.
+_FACE_BOXES = ((150.5, 90.0, 420.0, 400.25), (-60.0, 200.0, 180.0, 510.0))
+
+
 class Case(NamedTuple):
-    """Pictures that go through a network together, as one batch."""
+    """Pictures, or parts of them, that go through a network together, as one batch."""
 
     name: str
-    pictures: list[NDArray[np.uint8]]
+    views: list[View]
 
 
-def built_in_cases(batch: str | int) -> list[Case]:
+def built_in_cases(batch: str | int, *, faces: bool = False) -> list[Case]:
     """Return the built-in probes: landscape, portrait, tiny and noise; in batches of 1 and 3.
 
     Args:
         batch: "dynamic", or the one batch size that the file takes; then every case has that many pictures.
+        faces: Whether boxes in a picture are probed too, as one more batch.
 
     """
     pictures = [scene(480, 640, seed=1), scene(640, 427, seed=2), scene(61, 97, seed=3)]
     pictures.append(np.random.default_rng(4).integers(0, 256, (416, 416, 3), dtype=np.uint8))
+    views = [View(picture) for picture in pictures]
+    boxed = [View(pictures[0], box) for box in _FACE_BOXES] if faces else []
     if batch == "dynamic":
-        return [Case("landscape", pictures[:1]), Case("portrait, tiny, noise", pictures[1:])]
+        cases = [Case("landscape", views[:1]), Case("portrait, tiny, noise", views[1:])]
+        return [*cases, Case("faces", boxed)] if faces else cases
     size = int(batch)
-    chunks = [pictures[i : i + size] for i in range(0, len(pictures), size)]
+    everything = views + boxed
+    chunks = [everything[i : i + size] for i in range(0, len(everything), size)]
     return [Case(f"built-in {i}", (chunk * size)[:size]) for i, chunk in enumerate(chunks, 1)]
 
 
@@ -50,7 +60,7 @@ def folder_cases(folder: Path, batch: str | int) -> list[Case]:
     for _, error in errors:
         raise error
     repeat = 1 if batch == "dynamic" else int(batch)
-    return [Case(path.name, [read_image(path)] * repeat) for path in paths]
+    return [Case(path.name, [View(read_image(path))] * repeat) for path in paths]
 
 
 def scene(height: int, width: int, seed: int) -> NDArray[np.uint8]:
@@ -93,9 +103,9 @@ def _add_shape(picture: NDArray[np.float32], rng: np.random.Generator) -> None:
     window[inside] = colour * shade[inside, None]
 
 
-def all_cases(folders: Sequence[Path], batch: str | int) -> list[Case]:
+def all_cases(folders: Sequence[Path], batch: str | int, *, faces: bool = False) -> list[Case]:
     """Return the built-in probes, then the pictures of the folders."""
-    cases = built_in_cases(batch)
+    cases = built_in_cases(batch, faces=faces)
     for folder in folders:
         cases += folder_cases(folder, batch)
     return cases

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..models.errors import ArtifactError
 from .measure import TensorStats
-from .policy import DetectionLimit, Limits, TensorLimit
+from .policy import Limits, TensorLimit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from .parity import Comparison, Reference
+    from .policy import DecodedLimit
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("cvport", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "numpy", "opencv-python-headless")
@@ -62,8 +63,9 @@ def make_record(
         "cases": [
             {
                 "name": case.name,
-                "pictures": [{"height": p.shape[0], "width": p.shape[1]} for p in case.pictures],
+                "pictures": [{"height": p.shape[0], "width": p.shape[1]} for p in (view.image for view in case.views)],
                 "best": case.best,
+                "boxes": [view.box for view in case.views],
             }
             for case in reference.cases
         ],
@@ -106,10 +108,10 @@ def limits_to_dict(limits: Limits) -> dict[str, Any]:
     return {"tensors": tensors, "decoded": asdict(limits.decoded)}
 
 
-def limits_from_dict(content: Mapping[str, Any]) -> Limits:
-    """Return the limits that `limits_to_dict` wrote."""
+def limits_from_dict(content: Mapping[str, Any], decoded: type[DecodedLimit]) -> Limits:
+    """Return the limits that `limits_to_dict` wrote; *decoded* is the type of those of decoded results."""
     tensors = {name: TensorLimit(**_numbers(limit)) for name, limit in content["tensors"].items()}
-    return Limits(tensors, DetectionLimit(**_numbers(content["decoded"])))
+    return Limits(tensors, decoded(**_numbers(content["decoded"])))
 
 
 def floor_from_dict(content: Mapping[str, Any]) -> dict[str, TensorStats]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..models.registry import get_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -10,13 +12,49 @@ if TYPE_CHECKING:
 _SHOWN = 8
 
 
+class _Column(NamedTuple):
+    """A column of the decoded tier: its title, how a picture's figures fill it, and how the limits do."""
+
+    title: str
+    form: str
+    limit: str = ""
+
+
+# By the model's kind of result.
+_COLUMNS = {
+    "detections": (
+        _Column("matched", "{matched}/{reference}"),
+        _Column("score", "{max_score:.1e}", "{score:.1e}"),
+        _Column("px", "{max_px:.1e}", "{px:.1e}"),
+        _Column("IoU", "{min_iou:.6f}", "{iou:.6f}"),
+    ),
+    "faces": (
+        _Column("mean px", "{mean:.1e}"),
+        _Column("std", "{std:.1e}"),
+        _Column("P95", "{p95:.1e}"),
+        _Column("P99", "{p99:.1e}"),
+        _Column("max px", "{max:.1e}", "{px:.1e}"),
+        _Column("< 0.5 px", "{under_half:.1%}"),
+        _Column("< 1 px", "{under_one:.1%}"),
+    ),
+    "scores": (
+        _Column("top-1", "{top1}"),
+        _Column("mean prob", "{mean_prob:.1e}"),
+        _Column("max prob", "{max_prob:.1e}", "{prob:.1e}"),
+        _Column("cosine", "{cosine:.6f}"),
+        _Column("margin", "{margin:.4f}"),
+    ),
+}
+
+
 def render(record: Mapping[str, Any]) -> str:
     """Return the content of a parity.json as aligned text: the worst case of each output, each picture, what failed."""
     comparisons: Sequence[Mapping[str, Any]] = record["comparisons"]
+    width = max(map(len, (*record["limits"]["tensors"], "output..")))
     lines = [
         _render_decisions(record),
         "",
-        f"{'output':8} {'max abs':>10} {'limit':>10} {'mean abs':>10} {'cosine':>12}  verdict",
+        f"{'output':{width}} {'max abs':>10} {'limit':>10} {'mean abs':>10} {'cosine':>12}  verdict",
     ]
     for name, limit in record["limits"]["tensors"].items():
         rows = [entry for entry in comparisons if entry["what"] == name and entry["tier"] == "tensors"]
@@ -24,23 +62,24 @@ def render(record: Mapping[str, Any]) -> str:
         verdicts = [e["verdict"] for e in comparisons if e["what"] == name and e["tier"] in ("tensors", "spread")]
         figures = worst["figures"]
         lines.append(
-            f"{name:8} {figures['max_abs']:10.2e} {limit['max_abs']:10.2e} {figures['mean_abs']:10.2e}"
+            f"{name:{width}} {figures['max_abs']:10.2e} {limit['max_abs']:10.2e} {figures['mean_abs']:10.2e}"
             f" {figures['cosine']:12.9f}  {_worst(verdicts)}"
         )
-    lines += ["", f"{'decoded':32} {'matched':>9} {'score':>9} {'px':>9} {'IoU':>9}  verdict"]
-    for entry in comparisons:
-        if entry["tier"] == "decoded":
-            figures = entry["figures"]
-            matched = f"{figures['matched']}/{figures['reference']}"
-            name = f"{entry['case']} ({entry['what']})"
-            lines.append(
-                f"{name:32} {matched:>9} {figures['max_score']:9.1e} {figures['max_px']:9.1e}"
-                f" {figures['min_iou']:9.6f}  {entry['verdict']}"
-            )
-    decoded = record["limits"]["decoded"]
-    lines.append(f"{'limits':32} {'':9} {decoded['score']:9.1e} {decoded['px']:9.1e} {decoded['iou']:9.6f}")
+    lines += ["", *_render_decoded(record, [entry for entry in comparisons if entry["tier"] == "decoded"])]
     lines += _render_notes(comparisons)
     return "\n".join(lines)
+
+
+def _render_decoded(record: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line a picture, with the columns of its kind of result, and one of the limits."""
+    columns = _COLUMNS[get_model(record["model"]).result]
+    lines = [f"{'decoded':32} " + " ".join(f"{column.title:>9}" for column in columns) + "  verdict"]
+    for entry in entries:
+        cells = " ".join(f"{column.form.format(**entry['figures']):>9}" for column in columns)
+        lines.append(f"{entry['case'] + ' (' + entry['what'] + ')':32} {cells}  {entry['verdict']}")
+    limits = record["limits"]["decoded"]
+    cells = " ".join(f"{column.limit.format(**limits):>9}" for column in columns)
+    return [*lines, f"{'limits':32} {cells}".rstrip()]
 
 
 def _render_decisions(record: Mapping[str, Any]) -> str:
@@ -78,3 +117,31 @@ def _rank(value: float | str) -> float:
 
 def _worst(verdicts: Sequence[str]) -> str:
     return next((verdict for verdict in ("failed", "uninformative") if verdict in verdicts), "passed")
+
+
+def render_summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a line a model: the content of its parity.json with the path of the file, or why there is none."""
+    table = [("model", "verdict", "exit", "largest difference", "weights", "file")]
+    for row in rows:
+        code = str(row.get("code", 0))
+        if "onnx" not in row:
+            table.append((row["model"], row["verdict"], code, "", "", row["message"].splitlines()[0]))
+            continue
+        weights = f"untrained, {row['loaded']}" if row["untrained"] else row["loaded"]
+        table.append((row["model"], row["verdict"], code, _closest(row), weights, row["onnx"]))
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in table
+    )
+
+
+def _closest(record: Mapping[str, Any]) -> str:
+    """Return the largest difference of an output, as a part of what it may be."""
+    limits = record["limits"]["tensors"]
+    parts = [
+        (entry["figures"]["max_abs"] / limits[entry["what"]]["max_abs"], entry["what"])
+        for entry in record["comparisons"]
+        if entry["tier"] == "tensors" and limits[entry["what"]]["max_abs"]
+    ]
+    part, name = max(parts, default=(0.0, ""))
+    return f"{part:.0%} of the limit ({name})"

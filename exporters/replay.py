@@ -13,8 +13,9 @@ from ..models.checkpoint import sha256_file
 from ..models.errors import ParityFailed
 from ..models.registry import get_model
 from ..runtimes.console import run_command
-from ..runtimes.predictor import load
+from ..runtimes.predictor import View, load
 from ..runtimes.seal import read_params
+from .kinds import KINDS, Decoder
 from .parity import CaseReference, Reference, compare, compare_seal, row
 from .record import floor_from_dict, limits_from_dict, make_record, read_record
 from .render import render
@@ -42,7 +43,7 @@ def save_evidence(folder: Path, onnx_name: str, reference: Reference) -> None:
     for i, case in enumerate(reference.cases):
         arrays[f"{i}/input"] = case.inputs
         arrays |= {f"{i}/output/{name}": value for name, value in case.outputs.items()}
-        arrays |= {f"{i}/picture/{j}": picture for j, picture in enumerate(case.pictures)}
+        arrays |= {f"{i}/picture/{j}": picture for j, picture in enumerate(view.image for view in case.views)}
     np.savez_compressed(folder / "inputs.npz", **arrays)
     (folder / "replay.py").write_text(_SCRIPT.format(name=onnx_name), encoding="utf-8")
 
@@ -54,21 +55,23 @@ def load_evidence(onnx_path: Path, record: dict[str, Any]) -> Reference:
     preprocess_type, postprocess_type = spec.params_types
     preprocess = read_params(preprocess_type, sealed["preprocess"], "the recorded preprocessing")
     postprocess = read_params(postprocess_type, sealed["postprocess"], "the recorded postprocessing")
-    labels = tuple(sealed["labels"])
+    decoder = Decoder(spec, postprocess, tuple(sealed["labels"]))
     cases = []
     with np.load(onnx_path.with_name("inputs.npz")) as arrays:
         for i, entry in enumerate(record["cases"]):
             pictures = [arrays[f"{i}/picture/{j}"] for j in range(len(entry["pictures"]))]
             outputs = {name: arrays[f"{i}/output/{name}"] for name in spec.output_names}
-            frames = [spec.preprocess(picture, preprocess)[1] for picture in pictures]
+            views = [View(picture, box) for picture, box in zip(pictures, entry["boxes"], strict=True)]
+            frames = [spec.preprocess(view.image, preprocess, **view.place())[1] for view in views]
             results = [
-                spec.postprocess(row(outputs, j), [frame], postprocess, labels, best=best)[0]
+                decoder(row(outputs, j), frame, best=best)
                 for j, (frame, best) in enumerate(zip(frames, entry["best"], strict=True))
             ]
             inputs = arrays[f"{i}/input"]
-            cases.append(CaseReference(entry["name"], pictures, inputs, frames, outputs, results, entry["best"]))
-    floor, limits = floor_from_dict(record["noise_floor"]), limits_from_dict(record["limits"])
-    return Reference(spec, preprocess, postprocess, labels, cases, floor, limits)
+            cases.append(CaseReference(entry["name"], views, inputs, frames, outputs, results, entry["best"]))
+    floor = floor_from_dict(record["noise_floor"])
+    limits = limits_from_dict(record["limits"], KINDS[spec.result].limit_type)
+    return Reference(decoder, preprocess, cases, floor, limits)
 
 
 def replay(onnx_path: Path) -> dict[str, Any]:

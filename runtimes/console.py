@@ -88,7 +88,12 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 def variant_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that fix a variant."""
     for option in (
-        click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line."),
+        click.option(
+            "--labels",
+            type=click.Path(path_type=Path),
+            metavar="FILE|NAME",
+            help="Class names, one a line, or the name of a list of the model.",
+        ),
         click.option("--activation", metavar="NAME", help="For yolox: silu or relu; the tensors do not tell."),
         click.option("--preprocess", metavar="NAME", help="For yolox: easycv, megvii or megvii-legacy."),
         click.option("--input-size", metavar="H[,W]", help="Of the network input."),
@@ -111,7 +116,7 @@ def read_variant_options(
         None if input_size is None else _parse_size(input_size),
         preprocess,
         activation,
-        None if labels is None else _read_labels(labels),
+        _choose_labels(labels),
     )
 
 
@@ -120,6 +125,13 @@ def _parse_size(text: str) -> tuple[int, int]:
     if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
         raise UsageError(f"{text!r} is not an input size", "Give H or H,W in pixels, for example 416 or 320,640.")
     return int(sides[0]), int(sides[-1])
+
+
+def _choose_labels(value: Path | None) -> tuple[str, ...] | str | None:
+    """Return the lines of a label file; what is no file and has no ending may name a list of the model."""
+    if value is None or (not value.exists() and not value.suffix and len(value.parts) == 1):
+        return None if value is None else str(value)
+    return _read_labels(value)
 
 
 def _read_labels(path: Path) -> tuple[str, ...]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..models.errors import ArtifactError, UsageError, WeightsError, did_you_mean
+from ..models.errors import ArtifactError, InputError, UsageError, WeightsError, did_you_mean
+from ..models.landmarks68.contours import NUM_POINTS
 from ..models.lazy import resolve
 from ..models.registry import get_model
+from ..models.results import Landmarks
 from ..models.spec import VariantOptions
 from .backend import BACKENDS, choose_backend
 from .images import as_image
@@ -19,7 +21,7 @@ from .onnx_backend import OnnxBackend
 from .seal import Seal, read_params
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from numpy.typing import NDArray
@@ -30,11 +32,30 @@ if TYPE_CHECKING:
     from .backend import Array, Backend
 
     Image = str | Path | NDArray[np.uint8]
+    Box = Sequence[float] | NDArray[np.floating]
 
 ARTIFACTS = Path("artifacts")
 
 # Larger batches are run in pieces: on a CPU they gain nothing, and memory stays bounded.
 _MAX_BATCH = 8
+_BOX_SIDES = 4
+
+
+class View(NamedTuple):
+    """What one row of a batch shows.
+
+    Attributes:
+        image: (h, w, 3) uint8 BGR.
+        box: The part of it, x1 y1 x2 y2 in pixels; None for all of it.
+
+    """
+
+    image: NDArray[np.uint8]
+    box: Box | None = None
+
+    def place(self) -> dict[str, Any]:
+        """Return the box as preprocessing takes it."""
+        return {} if self.box is None else {"box": self.box}
 
 
 class Timing(NamedTuple):
@@ -57,6 +78,8 @@ class Predictor:
         untrained: Whether the weights are made up.
         seal: Of the exported file; None where the network was built from a checkpoint.
         classes: Class ids that are reported; None for all.
+        batch_size: Rows that the network gets at most in one run. None leaves it at 8 pictures, which are as fast as
+            more on a CPU; the faces of one picture then stay together, however many they are.
 
     """
 
@@ -80,65 +103,78 @@ class Predictor:
         self.untrained = untrained
         self.seal = seal
         self.classes: Sequence[int] | None = None
+        self.batch_size: int | None = None
         self._batch = batch
         self._preprocess = spec.preprocess
         self._postprocess = spec.postprocess
         self._buffer = np.empty((0, 3, *preprocess_params.input_size), dtype=np.float32)
 
-    def __call__(self, image: Image) -> Result:
+    def __call__(self, image: Image, *, face_boxes: Sequence[Box] | None = None) -> Result:
         """Return what the model finds in one picture.
 
         Args:
             image: A path, or (h, w, 3) uint8 BGR pixels.
+            face_boxes: For models that look at faces: (F, 4) x1 y1 x2 y2 in pixels of the picture, all run together;
+                None takes the whole picture for one face.
 
         """
-        return self.predict_batch([image])[0]
+        return self.predict_batch([image], face_boxes=None if face_boxes is None else [face_boxes])[0]
 
-    def predict_batch(self, images: Sequence[Image]) -> list[Result]:
-        """Return what the model finds in each picture."""
-        return self.predict_timed(images)[0]
+    def predict_batch(
+        self, images: Sequence[Image], *, face_boxes: Sequence[Sequence[Box] | None] | None = None
+    ) -> list[Result]:
+        """Return what the model finds in each picture; *face_boxes* are those of each picture."""
+        return self.predict_timed(images, face_boxes=face_boxes)[0]
 
-    def predict_timed(self, images: Sequence[Image], *, best: int | None = None) -> tuple[list[Result], Timing]:
+    def predict_timed(
+        self, images: Sequence[Image], *, face_boxes: Sequence[Sequence[Box] | None] | None = None
+    ) -> tuple[list[Result], Timing]:
         """Return the results, and the mean time an image.
 
         Args:
             images: Paths or (h, w, 3) uint8 BGR arrays.
-            best: Take this many best candidates whatever their score, instead of those over the threshold.
+            face_boxes: See `predict_batch`.
 
         Raises:
-            InputError: A picture cannot be used.
+            InputError: A picture or a box cannot be used.
+            UsageError: The model looks at whole pictures only.
             ArtifactError: The network's outputs are not finite.
 
         """
-        results: list[Result] = []
+        views = self._views([as_image(image) for image in images], face_boxes)
+        results: list[Any] = []
         seconds = np.zeros(3)
-        for chunk in self._chunks([as_image(image) for image in images]):
+        size = self._rows_at_once(views)
+        flat = [view for views_of_one in views for view in views_of_one]
+        for chunk in (flat[start : start + size] for start in range(0, len(flat), size)):
             start = time.perf_counter()
             inputs, frames = self.prepare(chunk)
             prepared = time.perf_counter()
             outputs = self.backend.run({self.spec.input_name: inputs})
             self._check_finite(outputs)
             ran = time.perf_counter()
-            results += self._postprocess(
-                outputs, frames, self.postprocess_params, self.labels, classes=self.classes, best=best
-            )
+            choice = {} if self.classes is None else {"classes": self.classes}
+            results += self._postprocess(outputs, frames, self.postprocess_params, self.labels, **choice)
             seconds += np.diff([start, prepared, ran, time.perf_counter()])
+        if face_boxes is not None:
+            found = iter(results)
+            results = [join_faces([next(found) for _ in views_of_one]) for views_of_one in views]
         return results, Timing(*(seconds * 1000 / max(len(images), 1)).tolist())
 
-    def prepare(self, images: Sequence[NDArray[np.uint8]]) -> tuple[Array, list[Any]]:
-        """Return the (N, 3, H, W) float32 network input of some pictures, and their frames.
+    def prepare(self, views: Sequence[View]) -> tuple[Array, list[Any]]:
+        """Return the (N, 3, H, W) float32 network input of some pictures or parts of them, and their frames.
 
         The array is reused by the next call. Where the file has a fixed batch, the rest of it is filled with zeros.
         """
-        rows = len(images) if self._batch == "dynamic" else int(self._batch)
+        rows = len(views) if self._batch == "dynamic" else int(self._batch)
         if len(self._buffer) < rows:
             self._buffer = np.zeros((rows, 3, *self.preprocess_params.input_size), dtype=np.float32)
         inputs = self._buffer[:rows]
         frames = [
-            self._preprocess(image, self.preprocess_params, out=row)[1]
-            for image, row in zip(images, inputs, strict=False)
+            self._preprocess(view.image, self.preprocess_params, out=row, **view.place())[1]
+            for view, row in zip(views, inputs, strict=False)
         ]
-        inputs[len(images) :] = 0
+        inputs[len(views) :] = 0
         return inputs, frames
 
     def close(self) -> None:
@@ -151,10 +187,23 @@ class Predictor:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _chunks(self, images: list[NDArray[np.uint8]]) -> Iterator[list[NDArray[np.uint8]]]:
-        size = _MAX_BATCH if self._batch == "dynamic" else int(self._batch)
-        for start in range(0, len(images), size):
-            yield images[start : start + size]
+    def _views(
+        self, images: list[NDArray[np.uint8]], face_boxes: Sequence[Sequence[Box] | None] | None
+    ) -> list[list[View]]:
+        """Return what of each picture goes through the network."""
+        if face_boxes is None:
+            return [[View(image)] for image in images]
+        if self.spec.result != "faces":
+            raise UsageError(f"{self.spec.name} looks at whole pictures, not at faces", "Leave the face boxes out.")
+        return [
+            [View(image)] if boxes is None else [View(image, _box(box)) for box in boxes]
+            for image, boxes in zip(images, face_boxes, strict=True)
+        ]
+
+    def _rows_at_once(self, views: list[list[View]]) -> int:
+        if self._batch != "dynamic":
+            return int(self._batch)
+        return self.batch_size or max(_MAX_BATCH, *map(len, views), 1)
 
     def _check_finite(self, outputs: Mapping[str, Array]) -> None:
         # A sum of squares is not finite if any term is not: one fast pass without a temporary array.
@@ -179,6 +228,7 @@ def load(
     max_detections: int | None = None,
     class_agnostic: bool | None = None,
     classes: Sequence[str] | None = None,
+    batch_size: int | None = None,
     offline: bool = False,
     cache_dir: Path | None = None,
     artifacts: Path = ARTIFACTS,
@@ -197,6 +247,7 @@ def load(
         max_detections: Instead of the model's default.
         class_agnostic: Instead of the model's default.
         classes: Report only classes of these names.
+        batch_size: Rows that the network gets at most in one run; see `Predictor`.
         offline: Never use the network to find weights.
         cache_dir: Where downloaded weights are kept.
         artifacts: Where the published artifact of a model's name is looked for.
@@ -222,14 +273,39 @@ def load(
         "max_detections": max_detections,
         "class_agnostic": class_agnostic,
     }
+    _adjust(predictor, {key: value for key, value in changes.items() if value is not None}, classes)
+    predictor.batch_size = batch_size
+    return predictor
+
+
+def _adjust(predictor: Predictor, changes: Mapping[str, Any], classes: Sequence[str] | None) -> None:
+    """Set what a user wants otherwise than the model's defaults."""
+    known = {field.name for field in fields(predictor.postprocess_params)}
+    foreign = [name for name in changes if name not in known]
+    if classes is not None and predictor.spec.result != "detections":
+        foreign.append("classes")
+    if foreign:
+        raise UsageError(f"{predictor.spec.name} has no setting {', '.join(foreign)}", "Detectors have; leave it out.")
     try:
-        predictor.postprocess_params = replace(
-            predictor.postprocess_params, **{key: value for key, value in changes.items() if value is not None}
-        )
+        predictor.postprocess_params = replace(predictor.postprocess_params, **changes)
     except ValueError as error:
         raise UsageError(f"these settings make no sense: {error}", "Thresholds are between 0 and 1.") from error
     predictor.classes = None if classes is None else _class_ids(classes, predictor.labels)
-    return predictor
+
+
+def join_faces(faces: Sequence[Landmarks]) -> Landmarks:
+    """Return the faces of one picture as one result."""
+    if not faces:
+        return Landmarks(np.empty((0, NUM_POINTS, 2), np.float32), np.empty((0, _BOX_SIDES), np.float32))
+    boxes = [face.boxes for face in faces if face.boxes is not None]
+    return Landmarks(np.concatenate([face.points for face in faces]), np.concatenate(boxes) if boxes else None)
+
+
+def _box(box: Box) -> Box:
+    """Return a box, if it is four numbers; whether it is a place in the picture, preprocessing tells."""
+    if len(box) != _BOX_SIDES:
+        raise InputError(f"a face box has 4 numbers, not {len(box)}", "Give x1, y1, x2, y2 in pixels of the picture.")
+    return box
 
 
 class _Request(NamedTuple):

@@ -1,27 +1,24 @@
-"""Where results go: formatted onto stdout, drawn into files."""
+"""Where results go: formatted onto stdout."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import unicodedata
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..models.errors import InputError
+from ..models.errors import UsageError
+from ..models.landmarks68.contours import NUM_POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..models.results import Result
     from .predictor import Timing
 
 SCHEMA_VERSION = 1
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,15 @@ class Prediction:
 
 @dataclass
 class Run:
-    """All that one command did."""
+    """All that one command did; *names* are what people read instead of some labels."""
 
     model: str
+    kind: str
     backend: str
     device: str
     untrained: bool
     labels: Sequence[str]
+    names: Mapping[str, str] = field(default_factory=dict)
     predictions: list[Prediction] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
@@ -75,39 +74,79 @@ def as_jsonl(run: Run) -> str:
 
 
 def as_csv(run: Run) -> str:
-    """Return one line a detection."""
+    """Return one line a detection, a point of a face, or a class of a picture."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "label", "class_id", "score", "x1", "y1", "x2", "y2"])
+    writer.writerow(["source", *_CSV[run.kind][0]])
     for prediction in run.predictions:
-        for row in prediction.result.to_dict()["detections"]:
-            writer.writerow([prediction.source, row["label"], row["class_id"], row["score"], *row["box"]])
+        writer.writerows([prediction.source, *row] for row in _CSV[run.kind][1](prediction.result.to_dict()))
     return text.getvalue().rstrip("\n")
 
 
+def _csv_detections(content: dict[str, Any]) -> Iterator[list[Any]]:
+    return ([row["label"], row["class_id"], row["score"], *row["box"]] for row in content["detections"])
+
+
+def _csv_faces(content: dict[str, Any]) -> Iterator[list[Any]]:
+    for number, face in enumerate(content["faces"]):
+        for index, point in enumerate(face["landmarks"]):
+            yield [number, index, *point]
+
+
+def _csv_scores(content: dict[str, Any]) -> Iterator[list[Any]]:
+    return ([rank, row["label"], row["score"]] for rank, row in enumerate(content["scores"], 1))
+
+
+# By the kind of result: the columns after the source, and the rows of one picture.
+_CSV: dict[str, tuple[list[str], Callable[[dict[str, Any]], Iterator[list[Any]]]]] = {
+    "detections": (["label", "class_id", "score", "x1", "y1", "x2", "y2"], _csv_detections),
+    "faces": (["face", "point", "x", "y"], _csv_faces),
+    "scores": (["rank", "label", "score"], _csv_scores),
+}
+
+
 def as_coco(run: Run) -> str:
-    """Return a COCO detection dataset (cocodataset.org, data format): boxes are x, y, width, height."""
+    """Return a COCO dataset (cocodataset.org, data format) of detections, or of faces with their keypoints."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, prediction in enumerate(run.predictions, 1):
         size = {"width": prediction.width, "height": prediction.height}
         images.append({"id": image_id, "file_name": prediction.source, **size})
-        for row in prediction.result.to_dict()["detections"]:
-            x1, y1, x2, y2 = row["box"]
-            box = [x1, y1, round(x2 - x1, 3), round(y2 - y1, 3)]
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": row["class_id"],
-                    "bbox": box,
-                    "area": round(box[2] * box[3], 3),
-                    "iscrowd": 0,
-                    "score": row["score"],
-                }
-            )
-    categories = [{"id": i, "name": name} for i, name in enumerate(run.labels)]
+        for annotation in _COCO[run.kind](prediction.result.to_dict()):
+            annotations.append({"id": len(annotations) + 1, "image_id": image_id, "iscrowd": 0, **annotation})
+    categories: list[dict[str, Any]] = [{"id": i, "name": name} for i, name in enumerate(run.labels)]
+    if run.kind == "faces":
+        categories = [{"id": 0, "name": "face", "keypoints": [str(number) for number in range(NUM_POINTS)]}]
     return json.dumps({"images": images, "annotations": annotations, "categories": categories}, ensure_ascii=False)
+
+
+def _coco_box(x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:
+    """Return a box as x, y, width, height."""
+    width, height = round(x2 - x1, 3), round(y2 - y1, 3)
+    return {"bbox": [x1, y1, width, height], "area": round(width * height, 3)}
+
+
+def _coco_detections(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for row in content["detections"]:
+        yield {"category_id": row["class_id"], **_coco_box(*row["box"]), "score": row["score"]}
+
+
+def _coco_faces(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for face in content["faces"]:
+        points = face["landmarks"]
+        around = face["box"] or _around(points)
+        # 2 is what COCO calls labelled and visible.
+        keypoints = [value for x, y in points for value in (x, y, 2)]
+        yield {"category_id": 0, **_coco_box(*around), "keypoints": keypoints, "num_keypoints": len(points)}
+
+
+_COCO = {"detections": _coco_detections, "faces": _coco_faces}
+
+
+def _around(points: Sequence[Sequence[float]]) -> list[float]:
+    """Return the smallest box, x1 y1 x2 y2, that holds all the points."""
+    xs, ys = zip(*points, strict=True)
+    return [min(xs), min(ys), max(xs), max(ys)]
 
 
 def as_table(run: Run) -> str:
@@ -115,18 +154,55 @@ def as_table(run: Run) -> str:
     lines = []
     note = "  (untrained weights)" if run.untrained else ""
     for prediction in run.predictions:
-        rows = prediction.result.to_dict()["detections"]
-        count = f"{len(rows)} detection{'' if len(rows) == 1 else 's'}"
+        summary, rows = _TABLES[run.kind](prediction.result.to_dict(), run.names)
         spent = " + ".join(f"{ms:.1f}" for ms in prediction.timing)
         lines.append(
-            f"{prediction.source}  {prediction.width}x{prediction.height}  {count}"
+            f"{prediction.source}  {prediction.width}x{prediction.height}  {summary}"
             f"  {spent} ms on {run.backend} {run.device}{note}"
         )
-        width = max((len(row["label"]) for row in rows), default=0)
-        for row in rows:
-            box = "  ".join(f"{value:7.1f}" for value in row["box"])
-            lines.append(f"  {row['label']:{width}}  {row['score']:.3f}  {box}")
+        lines += rows
     return "\n".join(lines)
+
+
+def _table_detections(content: dict[str, Any], names: Mapping[str, str]) -> tuple[str, list[str]]:
+    rows = content["detections"]
+    labels = _padded([names.get(row["label"], row["label"]) for row in rows])
+    return _counted(len(rows), "detection"), [
+        f"  {label}  {row['score']:.3f}  {_numbers(row['box'])}" for label, row in zip(labels, rows, strict=True)
+    ]
+
+
+def _table_faces(content: dict[str, Any], _names: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return a line a face: the box that its points fill. The points themselves are in json and csv."""
+    rows = content["faces"]
+    return _counted(len(rows), "face"), [
+        f"  face {number}  {len(row['landmarks'])} points in  {_numbers(_around(row['landmarks']))}"
+        for number, row in enumerate(rows)
+    ]
+
+
+def _table_scores(content: dict[str, Any], names: Mapping[str, str]) -> tuple[str, list[str]]:
+    rows = content["scores"]
+    labels = _padded([names.get(row["label"], row["label"]) for row in rows])
+    best = labels[0].strip() if labels else "no classes"
+    return best, [f"  {label}  {row['score']:.3f}" for label, row in zip(labels, rows, strict=True)]
+
+
+_TABLES = {"detections": _table_detections, "faces": _table_faces, "scores": _table_scores}
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return "  ".join(f"{value:7.1f}" for value in values)
+
+
+def _padded(names: Sequence[str]) -> list[str]:
+    """Return the names at one width; Chinese characters are two columns wide."""
+    widths = [sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in name) for name in names]
+    return [name + " " * (max(widths) - width) for name, width in zip(names, widths, strict=True)]
 
 
 FORMATS: dict[str, Callable[[Run], str]] = {
@@ -138,63 +214,12 @@ FORMATS: dict[str, Callable[[Run], str]] = {
 }
 
 
-class PictureSaver:
-    """Writes annotated pictures, never two to the same name.
+def check_format(form: str, kind: str) -> None:
+    """Refuse a format that does not hold this kind of result, before anything is run.
 
-    Args:
-        target: A file, if it ends like a picture, else a folder.
-        backend: Goes into the names.
+    Raises:
+        UsageError: COCO has no form for the scores of classes.
 
     """
-
-    def __init__(self, target: Path, backend: str) -> None:
-        self._target = target
-        self._backend = backend
-        self._taken: set[Path] = set()
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the target is one picture."""
-        return self._target.suffix.lower() in _PICTURES and not self._target.is_dir()
-
-    def save(self, source: str, image: NDArray[np.uint8], result: Result) -> Path:
-        """Draw *result* and write it; return where.
-
-        Raises:
-            InputError: It cannot be written.
-
-        """
-        import cv2
-
-        from .drawing import draw
-
-        path = self._target if self.is_file else self._name(Path(source))
-        if path.resolve() == Path(source).resolve():
-            raise InputError(f"--save would overwrite the source {source}", "Choose another place with --save.")
-        drawn = draw(image, result)
-        try:
-            done, data = cv2.imencode(path.suffix, drawn)
-        except cv2.error:  # how some versions of OpenCV say that it is not done
-            done = False
-        if not done:
-            height, width = image.shape[:2]
-            raise InputError(
-                f"cannot write {path}: the format does not hold {width}x{height} pixels",
-                "Convert the picture to PNG first.",
-            )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data.tobytes())
-        except OSError as error:
-            raise InputError(f"cannot write {path}: {error.strerror}", "Choose another place with --save.") from error
-        return path
-
-    def _name(self, source: Path) -> Path:
-        suffix = source.suffix.lower() if source.suffix.lower() in _PICTURES else ".png"
-        for number in range(1, len(self._taken) + 2):
-            again = "" if number == 1 else f"-{number}"
-            path = self._target / f"{source.stem}_{self._backend}{again}{suffix}"
-            if path not in self._taken:
-                break
-        self._taken.add(path)
-        return path
+    if form == "coco" and kind not in _COCO:
+        raise UsageError("COCO holds boxes and points, no scores of classes", "Take json, jsonl or csv.")

@@ -105,7 +105,7 @@ class ExportForm(nn.Module):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Compute (N,3,H,W) to ``logits`` (N,C); see `ViTClassifier.forward`."""
         patches = self.patches(x).flatten(2).transpose(1, 2) + self.positions
-        tokens = torch.cat((self.class_token.expand(len(x), -1, -1), patches), dim=1)
+        tokens = torch.cat((self.class_token.expand(x.shape[0], -1, -1), patches), dim=1)
         classes = self.layers(tokens.reshape(-1, self.variant.hidden))
         return {"logits": self.classifier(self.norm(classes))}
 

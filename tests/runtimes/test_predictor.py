@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from cvport import ArtifactError, BackendError, InputError, UsageError, VariantOptions, WeightsError
-from cvport.runtimes.predictor import Predictor, Timing, load
+from cvport.runtimes.predictor import Predictor, Timing, View, load
 from cvport.runtimes.seal import KEY
 
 CONF = 0.15
@@ -134,8 +134,8 @@ def test_file_of_a_fixed_batch(nano_batch_2, pictures, one_by_one, count):
 
 def test_rest_of_a_fixed_batch_is_zero(nano_batch_2, pictures):
     with load(nano_batch_2.onnx, backend="onnx") as fixed:
-        assert fixed.prepare(pictures[:2])[0][1].any()
-        inputs, frames = fixed.prepare(pictures[2:3])
+        assert fixed.prepare([View(picture) for picture in pictures[:2]])[0][1].any()
+        inputs, frames = fixed.prepare([View(pictures[2])])
     assert inputs.shape == (2, 3, 160, 160)
     assert inputs[0].any()
     assert not inputs[1].any()
@@ -173,11 +173,6 @@ def test_thresholds_act(nano_artifact, predictor, pictures, one_by_one):
 def _take(result, index):
     ids = result.class_ids[index]
     return cvport.Detections(result.boxes[index], result.scores[index], ids, tuple(f"class_{i}" for i in ids))
-
-
-def test_best_takes_so_many_whatever_their_score(predictor, pictures):
-    (result,), _ = predictor.predict_timed([pictures[0] * 0], best=20)
-    assert 0 < len(result) <= 20
 
 
 @pytest.mark.parametrize(("names", "ids"), [(["class_1"], [1]), (["2", "class_0"], [2, 0]), (["1"], [1])])

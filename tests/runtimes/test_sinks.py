@@ -1,17 +1,14 @@
-"""Results as text: every format holds the exact values. Pictures: never two under one name."""
+"""Results as text: every format holds the exact values."""
 
 import csv
 import io
 import json
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from cvport import Detections, InputError, draw, read_image
-from cvport.exporters.probes import scene
+from cvport import Classification, Detections, Landmarks, UsageError
 from cvport.runtimes.predictor import Timing
-from cvport.runtimes.sinks import FORMATS, PictureSaver, Prediction, Run
+from cvport.runtimes.sinks import FORMATS, Prediction, Run, check_format
 
 TWO = Detections(
     boxes=np.array([[1.25, 2.5, 30.0625, 40], [0, 0, 7.0004, 8]], np.float32),
@@ -28,7 +25,16 @@ def make_run(*, untrained=False, errors=(ERROR,)):
         Prediction("photos/a.jpg", 64, 48, TWO, Timing(0.12345, 12.5, 1.0)),
         Prediction('b "b".png', 5, 6, NONE, Timing(1, 2, 3)),
     ]
-    return Run("yolox", "onnx", "cpu", untrained, ("手", "left, hand"), predictions, list(errors))
+    return Run(
+        "yolox",
+        "detections",
+        "onnx",
+        "cpu",
+        untrained,
+        ("手", "left, hand"),
+        predictions=predictions,
+        errors=list(errors),
+    )
 
 
 def test_json_is_the_schema():
@@ -70,7 +76,7 @@ def test_json_types():
 
 
 def test_json_of_nothing():
-    content = json.loads(FORMATS["json"](Run("yolox", "torch", "cuda:0", untrained=False, labels=())))
+    content = json.loads(FORMATS["json"](Run("yolox", "detections", "torch", "cuda:0", untrained=False, labels=())))
     assert content == {
         "schema_version": 1,
         "model": "yolox",
@@ -139,14 +145,16 @@ def test_table():
     assert FORMATS["table"](make_run()).splitlines() == [
         "photos/a.jpg  64x48  2 detections  0.1 + 12.5 + 1.0 ms on onnx cpu",
         "  left, hand  0.875      1.2      2.5     30.1     40.0",
-        "  手           0.123      0.0      0.0      7.0      8.0",
+        "  手          0.123      0.0      0.0      7.0      8.0",
         'b "b".png  5x6  0 detections  1.0 + 2.0 + 3.0 ms on onnx cpu',
     ]
 
 
 def test_table_of_one_detection():
     one = Detections(TWO.boxes[:1], TWO.scores[:1], TWO.class_ids[:1], TWO.labels[:1])
-    run = Run("yolox", "onnx", "cpu", False, (), [Prediction("a.jpg", 1, 1, one, Timing(1, 1, 1))])
+    run = Run(
+        "yolox", "detections", "onnx", "cpu", False, (), predictions=[Prediction("a.jpg", 1, 1, one, Timing(1, 1, 1))]
+    )
     assert "  1 detection  " in FORMATS["table"](run)
 
 
@@ -155,118 +163,79 @@ def test_text_is_written_as_it_is(form):
     assert "手" in FORMATS[form](make_run())
 
 
-# --- pictures
+# --- other kinds of results
 
-
-@pytest.fixture
-def image():
-    return scene(48, 64, seed=0)
-
-
-def test_picture_is_the_drawn_one(tmp_path, image):
-    path = PictureSaver(tmp_path / "new" / "out", "onnx").save("photos/a.png", image, TWO)
-    assert path == tmp_path / "new/out/a_onnx.png"
-    np.testing.assert_array_equal(read_image(path), draw(image, TWO))
-
-
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("a.jpg", "a_torch.jpg"),
-        ("/x/y/b.JPEG", "b_torch.jpeg"),
-        ("c.webp", "c_torch.webp"),
-        ("d.bmp", "d_torch.bmp"),
-        ("e.tiff", "e_torch.tiff"),
-        ("f.gif", "f_torch.png"),
-        ("g.avif", "g_torch.png"),
-        ("h", "h_torch.png"),
-        ("i.2.jpg", "i.2_torch.jpg"),
-        ("手 [1].png", "手 [1]_torch.png"),
-    ],
+POINTS = np.stack(
+    [np.arange(136, dtype=np.float32).reshape(68, 2), np.arange(136, dtype=np.float32)[::-1].reshape(68, 2)]
 )
-def test_names(tmp_path, image, source, name):
-    path = PictureSaver(tmp_path, "torch").save(source, image, NONE)
-    assert path == tmp_path / name
-    assert read_image(path).shape == image.shape
+FACES = Landmarks(POINTS / 2, np.array([[1, 2, 30, 40], [5, 6, 7, 8.5]], np.float32))
+FACE = Landmarks(POINTS[:1] / 2)
+SCORES = Classification(np.array([0.25, 0.125, 0.625], np.float32), ("sad", "happy", "忧"))
 
 
-def test_same_names_from_two_folders_are_kept_apart(tmp_path):
-    saver = PictureSaver(tmp_path, "onnx")
-    sources = ["x/a.png", "y/a.png", "z/a.gif", "x/b.png", "x/a_onnx-2.png", "y/a.bmp"]
-    pictures = [np.full((4, 4, 3), 40 * i, np.uint8) for i in range(len(sources))]
-    paths = [saver.save(source, picture, NONE) for source, picture in zip(sources, pictures, strict=True)]
-    names = ["a_onnx.png", "a_onnx-2.png", "a_onnx-3.png", "b_onnx.png", "a_onnx-2_onnx.png", "a_onnx.bmp"]
-    assert [path.name for path in paths] == names
-    for path, picture in zip(paths, pictures, strict=True):
-        np.testing.assert_array_equal(read_image(path), picture)
+def run_of(kind, result, **more):
+    predictions = [Prediction("a.jpg", 640, 480, result, Timing(1, 2, 3))]
+    return Run("some", kind, "onnx", "cpu", False, getattr(result, "labels", ()), predictions=predictions, **more)
 
 
-def test_earlier_run_is_overwritten(tmp_path, image):
-    for _ in range(2):
-        PictureSaver(tmp_path, "onnx").save("a.png", image, NONE)
-    assert [path.name for path in tmp_path.iterdir()] == ["a_onnx.png"]
+def test_json_of_faces():
+    (content,) = json.loads(FORMATS["json"](run_of("faces", FACES)))["results"]
+    assert [face["box"] for face in content["faces"]] == [[1, 2, 30, 40], [5, 6, 7, 8.5]]
+    assert content["faces"][0]["landmarks"] == [[i, i + 0.5] for i in range(68)]
+    (content,) = json.loads(FORMATS["json"](run_of("faces", FACE)))["results"]
+    assert [face["box"] for face in content["faces"]] == [None]
 
 
-@pytest.mark.parametrize("name", ["out.jpg", "out.PNG", "new/out.webp"])
-def test_file_as_target(tmp_path, image, name):
-    saver = PictureSaver(tmp_path / name, "onnx")
-    assert saver.is_file
-    assert saver.save("a.gif", image, TWO) == tmp_path / name
-    assert read_image(tmp_path / name).shape == image.shape
+def test_json_of_scores_is_best_first():
+    (content,) = json.loads(FORMATS["json"](run_of("scores", SCORES)))["results"]
+    assert content["scores"] == [
+        {"label": "忧", "score": 0.625},
+        {"label": "sad", "score": 0.25},
+        {"label": "happy", "score": 0.125},
+    ]
 
 
-def test_folder_whose_name_looks_like_a_picture(tmp_path, image):
-    (tmp_path / "set.jpg").mkdir()
-    saver = PictureSaver(tmp_path / "set.jpg", "onnx")
-    assert not saver.is_file
-    assert saver.save("a.png", image, NONE) == tmp_path / "set.jpg/a_onnx.png"
+def test_csv_of_faces_has_a_line_a_point():
+    rows = list(csv.reader(io.StringIO(FORMATS["csv"](run_of("faces", FACES)))))
+    assert rows[0] == ["source", "face", "point", "x", "y"]
+    assert len(rows) == 1 + 2 * 68
+    assert rows[1 + 68 + 3] == ["a.jpg", "1", "3", "64.5", "64.0"]
 
 
-@pytest.mark.parametrize("target", ["taken/folder", "taken", "taken/file.png"])
-def test_target_that_cannot_be_written(tmp_path, image, target):
-    (tmp_path / "taken").write_text("a file where a folder should be")
-    with pytest.raises(InputError, match="cannot write") as caught:
-        PictureSaver(tmp_path / target, "onnx").save("a.png", image, NONE)
-    assert caught.value.exit_code == 3
-    assert "--save" in caught.value.hint
+def test_csv_of_scores():
+    rows = list(csv.reader(io.StringIO(FORMATS["csv"](run_of("scores", SCORES)))))
+    assert rows[0] == ["source", "rank", "label", "score"]
+    assert rows[1:3] == [["a.jpg", "1", "忧", "0.625"], ["a.jpg", "2", "sad", "0.25"]]
 
 
-def test_full_disk(tmp_path, image, monkeypatch):
-    def write_bytes(self, data):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
-    with pytest.raises(InputError, match=r"cannot write .*a_onnx\.png: No space left on device"):
-        PictureSaver(tmp_path, "onnx").save("a.png", image, NONE)
-
-
-@pytest.mark.parametrize("source", ["a.jpg", "a.webp"])
-def test_picture_too_long_for_its_format_is_an_error_and_no_empty_file(tmp_path, source):
-    with pytest.raises(InputError, match="the format does not hold 70000x1 pixels") as caught:
-        PictureSaver(tmp_path, "onnx").save(source, np.zeros((1, 70_000, 3), np.uint8), NONE)
-    assert "PNG" in caught.value.hint
-    assert list(tmp_path.iterdir()) == []
+def test_coco_of_faces_holds_keypoints():
+    content = json.loads(FORMATS["coco"](run_of("faces", FACES)))
+    first, second = content["annotations"]
+    assert first["keypoints"][:6] == [0, 0.5, 2, 1, 1.5, 2]
+    assert (first["num_keypoints"], first["bbox"]) == (68, [1, 2, 29, 38])
+    assert (second["id"], second["image_id"], second["area"]) == (2, 1, 5.0)
+    assert len(content["categories"][0]["keypoints"]) == 68
+    (whole,) = json.loads(FORMATS["coco"](run_of("faces", FACE)))["annotations"]
+    assert whole["bbox"] == [0, 0.5, 67, 67]  # around the points
 
 
-@pytest.mark.parametrize("error", [None, cv2.error("Assertion failed")])
-def test_encoder_that_fails(tmp_path, image, monkeypatch, error):
-    """OpenCV 5 returns False, some versions of OpenCV 4 raise."""
-
-    def imencode(suffix, pixels):
-        if error:
-            raise error
-        return False, None
-
-    monkeypatch.setattr(cv2, "imencode", imencode)
-    with pytest.raises(InputError, match="does not hold 64x48"):
-        PictureSaver(tmp_path, "onnx").save("a.png", image, NONE)
+def test_coco_holds_no_scores():
+    with pytest.raises(UsageError, match="no scores of classes"):
+        check_format("coco", "scores")
+    for form in FORMATS:
+        check_format(form, "detections")
+        check_format(form, "faces")
 
 
-def test_source_is_not_overwritten(tmp_path):
-    source = tmp_path / "x.png"
-    cv2.imwrite(str(source), np.zeros((20, 20, 3), dtype=np.uint8))
-    before = source.read_bytes()
-    empty = Detections(*(np.zeros(shape, dtype=np.float32) for shape in ((0, 4), 0, 0)), ())
-    with pytest.raises(InputError, match="overwrite the source"):
-        PictureSaver(source, "onnx").save(str(source), np.zeros((20, 20, 3), dtype=np.uint8), empty)
-    assert source.read_bytes() == before
+def test_table_of_faces():
+    text = FORMATS["table"](run_of("faces", FACES))
+    assert "a.jpg  640x480  2 faces  1.0 + 2.0 + 3.0 ms on onnx cpu" in text
+    assert "face 0  68 points in      0.0      0.5     67.0     67.5" in text
+
+
+def test_table_of_scores_in_another_language():
+    names = {"sad": "悲伤", "happy": "开心"}
+    lines = FORMATS["table"](run_of("scores", SCORES, names=names)).splitlines()
+    # Chinese characters are two columns wide.
+    assert lines[1:] == ["  忧    0.625", "  悲伤  0.250", "  开心  0.125"]
+    assert "640x480  忧  1.0" in lines[0]

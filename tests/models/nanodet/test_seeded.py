@@ -40,7 +40,7 @@ def test_bins_are_numbered():
 
 @pytest.fixture(scope="module")
 def inputs():
-    pictures = [picture for case in built_in_cases("dynamic") for picture in case.pictures]
+    pictures = [picture for case in built_in_cases("dynamic") for picture in (view.image for view in case.views)]
     return np.stack([preprocess(picture, PreprocessParams())[0] for picture in pictures])
 
 

@@ -7,8 +7,8 @@ What differs from the network as it is trained:
   attention mask.
 - The exact GELU is written in an order in which ONNX Runtime recognises it and runs it as one step; torch's exporter
   writes it in another, which stays five steps.
-- After the last attention only the class token is read, so the last layer works on that one alone. Of twelve layers
-  this saves a fifteenth of the arithmetic.
+- After the last attention only the class token is read, so the last layer works on that one alone, which saves 7 % of
+  the arithmetic of ViT-base.
 """
 
 from __future__ import annotations

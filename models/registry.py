@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MODELS = {
     "yolox": ".yolox.spec:SPEC",
     "nanodet": ".nanodet.spec:SPEC",
+    "hand_static": ".hand_static.spec:SPEC",
     "emotion": ".emotion.spec:SPEC",
 }
 

@@ -83,6 +83,9 @@ class OnnxBackend:
         """Return the outputs by name."""
         return dict(zip(self.outputs, self._session.run(self.outputs, dict(inputs)), strict=True))
 
+    def warm_up(self, inputs: Mapping[str, Array]) -> None:
+        """Do nothing: no run compiles."""
+
     def close(self) -> None:
         """Drop the session."""
         self._session = None

@@ -40,7 +40,10 @@ class Prediction:
 
 @dataclass
 class Run:
-    """All that one command did; *names* are what people read instead of some labels."""
+    """All that one command did.
+
+    *names* are what people read instead of some labels, *settings* what the numbers of a device depend on.
+    """
 
     model: str
     kind: str
@@ -49,6 +52,7 @@ class Run:
     untrained: bool
     labels: Sequence[str]
     names: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     predictions: list[Prediction] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
@@ -61,6 +65,7 @@ def as_json(run: Run) -> str:
         "backend": run.backend,
         "device": run.device,
         **({"untrained": True} if run.untrained else {}),
+        **({"settings": dict(run.settings)} if run.settings else {}),
         "results": [prediction.to_dict() for prediction in run.predictions],
         "errors": run.errors,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -69,6 +69,18 @@ def golden_nanodet(shared: Path) -> Golden:
     state = seeded.seeded_state_dict(manifest, 0) | dict(np.load(folder / "constants.npz"))
     pixels = seeded.seeded_input(manifest["input"]["shape_golden"], 0)
     return Golden(manifest, state, pixels, np.load(folder / "golden_seed0.npz"))
+
+
+@pytest.fixture
+def npu() -> Iterator[Any]:
+    """A machine with one simulated Ascend device; its knobs may be turned, see tests/npu_sim/machine.py."""
+    import npu_sim
+
+    reason = npu_sim.why_not()
+    if reason:
+        pytest.skip(reason)
+    with npu_sim.plug_in() as machine:
+        yield machine
 
 
 class NanoArtifact(NamedTuple):

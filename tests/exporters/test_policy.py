@@ -26,7 +26,7 @@ def test_limits_are_ten_times_the_rounding_error_and_never_absurdly_small():
 
 
 def test_one_point_off_fails():
-    limit = LandmarkLimit(0.1)
+    limit = LandmarkLimit(0.1, 0.1)
     other = POINTS.copy()
     other[0, 5, 0] += 0.09
     assert judge_landmarks(Landmarks(POINTS), Landmarks(other), limit, list).verdict == "passed"
@@ -38,7 +38,7 @@ def test_one_point_off_fails():
 
 @pytest.mark.parametrize("points", [POINTS[:0], np.concatenate([POINTS, POINTS]), POINTS * np.nan])
 def test_other_faces_and_no_numbers_fail(points):
-    assert judge_landmarks(Landmarks(POINTS), Landmarks(points), LandmarkLimit(0.1), list).verdict == "failed"
+    assert judge_landmarks(Landmarks(POINTS), Landmarks(points), LandmarkLimit(0.1, 0.1), list).verdict == "failed"
 
 
 def judged(reference, candidate, prob=0.01, labels=("a", "b", "c")):
@@ -72,7 +72,7 @@ def test_other_names_and_no_numbers_fail():
 
 
 def test_tolerances_of_decoded_results():
-    faces = Limits({"landmarks": TensorLimit(1e-3)}, LandmarkLimit(0.1, "derived"))
+    faces = Limits({"landmarks": TensorLimit(1e-3)}, LandmarkLimit(0.1, 0.1, "derived"))
     assert apply_tolerances(faces, ["decoded:px=0.5"]).decoded.px == 0.5
     scores = Limits({"logits": TensorLimit(1e-3)}, ClassLimit(0.1, "derived"))
     changed = apply_tolerances(scores, ["decoded:prob=0.01", "logits:atol=0.2"])

@@ -6,13 +6,22 @@ from cvport.models.errors import BackendError
 from cvport.runtimes import backend, onnx_backend, torch_backend
 from cvport.runtimes.backend import AUTO_ORDER, BACKENDS, choose_backend, why_not
 
+# Those that this machine surely has.
+ON_THE_CPU = ("onnx", "torch")
 
-@pytest.mark.parametrize("name", BACKENDS)
+
+@pytest.mark.parametrize("name", ON_THE_CPU)
 def test_known_backends_are_there_and_have_what_a_backend_has(name):
     assert choose_backend(name) == name
     assert why_not(name) is None
     assert why_not(name, "cpu") is None
     assert BACKENDS[name].needs in ("onnx", "network")
+
+
+def test_all_backends_can_be_asked():
+    assert set(BACKENDS) == {*ON_THE_CPU, "npu"}
+    for name in BACKENDS:
+        assert why_not(name, "toaster").startswith("it has no device 'toaster'\nKnown devices: ")
 
 
 def test_auto_takes_the_first_that_can_run(monkeypatch):
@@ -44,8 +53,8 @@ def test_auto_goes_by_the_device(monkeypatch):
         ("onx", "Did you mean 'onnx'?"),
         ("Torch", "Did you mean 'torch'?"),
         ("atuo", "Did you mean 'auto'?"),
-        ("tensorflow-lite", "Known: auto, onnx, torch."),
-        ("", "Known: auto, onnx, torch."),
+        ("tensorflow-lite", "Known: auto, npu, onnx, torch."),
+        ("", "Known: auto, npu, onnx, torch."),
     ],
 )
 def test_unknown_backend(name, hint):
@@ -63,7 +72,7 @@ def test_missing_package(monkeypatch, name, package):
     assert "pip install" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", ON_THE_CPU)
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "cuda:", "cpu:", "cpu:0", "CPU", "npu:0"])
 def test_unknown_device(name, device):
     with pytest.raises(BackendError, match=f"backend {name} is not available: it has no device '{device}'") as caught:
@@ -72,7 +81,7 @@ def test_unknown_device(name, device):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", ON_THE_CPU)
 @pytest.mark.parametrize("device", ["cuda", "cuda:0"])
 def test_cuda_that_is_not_there_is_an_error_and_not_the_cpu(name, device):
     with pytest.raises(BackendError, match="CUDA") as caught:

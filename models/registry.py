@@ -15,6 +15,7 @@ MODELS = {
     "nanodet": ".nanodet.spec:SPEC",
     "hand_static": ".hand_static.spec:SPEC",
     "landmarks68": ".landmarks68.spec:SPEC",
+    "emotion": ".emotion.spec:SPEC",
 }
 
 

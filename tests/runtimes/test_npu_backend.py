@@ -583,12 +583,13 @@ def test_memory_does_not_grow(npu, tiny):
         for rows, side in sizes:
             backend.run({"input": images(rows, side)})
         before, buffers = torch.npu.memory_allocated(), len(memory._pinned)
+        pinned = npu.calls["aten::_pin_memory"]
         torch.npu.reset_peak_memory_stats()
         for turn in range(200):
             rows, side = sizes[turn % 3]
             backend.run({"input": images(rows, side)})
             assert torch.npu.memory_allocated() == before
-        assert len(memory._pinned) == buffers
+        assert (len(memory._pinned), npu.calls["aten::_pin_memory"]) == (buffers, pinned), "taken once, then reused"
         assert torch.npu.max_memory_allocated() < before + MIB
         assert not npu.pending
 

@@ -268,29 +268,32 @@ class NpuBackend:
 
         """
         (array,) = inputs.values()
-        out_of_memory = self._torch.OutOfMemoryError
         image, rows = array.shape[1:], len(array)
-        try:
-            return self._run_pieces(array)
-        except out_of_memory as error:
-            reason = _first_line(error)
-            if rows <= 1 or image in self._most_rows:
-                raise self._too_large(rows, reason) from error
-        # Past the handler: the error's traceback held what the failed run had on the device.
-        _LOG.warning("%d images at once do not fit into the memory of %s; running halves", rows, self.device)
-        self._torch.npu.empty_cache()
-        self._most_rows[image] = (rows + 1) // 2
-        try:
-            return self._run_pieces(array)
-        except out_of_memory as error:
-            raise self._too_large(self._most_rows.pop(image), _first_line(error)) from error
+        outputs, reason = self._attempt(array)
+        if outputs is None and rows > 1 and image not in self._most_rows:
+            _LOG.warning("a batch of %d does not fit into the memory of %s; running halves", rows, self.device)
+            self._torch.npu.empty_cache()
+            self._most_rows[image] = (rows + 1) // 2
+            outputs, reason = self._attempt(array)
+            if outputs is None:
+                rows = self._most_rows.pop(image)
+        if outputs is None:
+            smaller = f"Use a smaller --batch-size than {rows}" if rows > 1 else "Use a smaller --input-size"
+            raise BackendError(
+                f"a batch of {rows} does not fit into the memory of {self.device}: {reason}",
+                f"{smaller}, or free the device: npu-smi info shows who uses it.",
+            )
+        return outputs
 
-    def _too_large(self, rows: int, reason: str) -> BackendError:
-        smaller = f"Use a smaller --batch-size than {rows}" if rows > 1 else "Use a smaller --input-size"
-        return BackendError(
-            f"{rows} image{'s'[: rows > 1]} at once do not fit into the memory of {self.device}: {reason}",
-            f"{smaller}, or free the device: npu-smi info shows who uses it.",
-        )
+    def _attempt(self, array: Array) -> tuple[dict[str, Array] | None, str]:
+        """Return the outputs, or None and what the device says if they do not fit into its memory.
+
+        The error itself goes no further: its traceback holds what the failed run had on the device.
+        """
+        try:
+            return self._run_pieces(array), ""
+        except self._torch.OutOfMemoryError as error:
+            return None, _first_line(error)
 
     def _run_pieces(self, array: Array) -> dict[str, Array]:
         pieces = _pieces(len(array), self._most_rows.get(array.shape[1:]))

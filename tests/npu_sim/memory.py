@@ -56,6 +56,7 @@ def device_tensor(tensor: Tensor, index: int) -> Tensor:
 
 def pin(tensor: Tensor, device: torch.device | None = None) -> Tensor:
     """Return a copy in pinned memory (`Tensor.pin_memory`)."""
+    machine.calls["aten::_pin_memory"] += 1
     copy = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
     copy.copy_(tensor)
     storage = copy.untyped_storage()

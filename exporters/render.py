@@ -104,7 +104,10 @@ def _render_decisions(record: Mapping[str, Any]) -> str:
         "activation": seal["variant"].get("activation", ""),
         "labels": ", ".join(seal["labels"][:3]) + (" ..." if len(seal["labels"]) > 3 else ""),  # noqa: PLR2004
     }
-    return "\n".join(f"{name:12} {values.get(name, '')} ({by})" for name, by in record["decided_by"].items())
+    return "\n".join(
+        f"{name:12} {values.get(name, seal['variant'].get(name, ''))} ({by})"
+        for name, by in record["decided_by"].items()
+    )
 
 
 def _render_notes(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:

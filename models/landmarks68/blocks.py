@@ -189,7 +189,7 @@ class Hourglass(nn.Module):
         fine: Tensor = self.up1(x)
         # By a factor and not to a size: that would be worked out from the batch in every run of an exported file, and
         # keep ONNX Runtime out of its blocked layout.
-        return fine + functional.interpolate(low, scale_factor=2.0, mode="nearest")
+        return fine + _double(low)
 
 
 class CoordHourglass(Hourglass):
@@ -221,3 +221,13 @@ class EdgesToPoints(nn.Module):
     def forward(self, edges: Tensor) -> Tensor:
         """Compute (N,9,H,W) to (N,68,H,W)."""
         return functional.conv2d(edges, self.weight, self.bias)
+
+
+def _double(x: Tensor) -> Tensor:
+    """Give each pixel of (N,C,h,w) twice the height and width."""
+    if torch.compiler.is_exporting():
+        # A constant in the file; with a size, which would depend on the batch's shape, ONNX Runtime leaves its fast
+        # layout around every one of these.
+        return functional.interpolate(x, scale_factor=2.0, mode="nearest")
+    # torch_npu has no kernel for factors.
+    return functional.interpolate(x, size=(2 * x.shape[2], 2 * x.shape[3]), mode="nearest")

@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 import torch
 from cvport.exporters.graph import simplify, trace
-from cvport.models.emotion.export_form import ExactGELU, export_form
-from cvport.models.emotion.network import build_network
+from cvport.models.emotion.export_form import export_form
+from cvport.models.emotion.network import ExactGELU, build_network
 from cvport.models.emotion.seeded import seeded_state
 from cvport.models.emotion.spec import SPEC
 from cvport.models.emotion.variant import Variant

@@ -75,7 +75,10 @@ def test_small_networks_are_transformers_own(small, changes):
     upstream.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
     x = torch.randn(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        assert torch.equal(build_network(state, variant)(x)["logits"], upstream(x).logits)
+        logits, expected = build_network(state, variant)(x)["logits"], upstream(x).logits
+    # The exact GELU is written out here, everything else is theirs.
+    tolerance = 1e-5 if variant.activation == "gelu" else 0
+    torch.testing.assert_close(logits, expected, rtol=0, atol=tolerance)
 
 
 def test_built_network_is_for_inference(small):

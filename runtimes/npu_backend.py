@@ -8,9 +8,10 @@ import importlib.metadata
 import importlib.util
 import logging
 import re
+import sys
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -40,6 +41,10 @@ _FP16_SOC = re.compile(r"Ascend(310P\w*|910((Pro|Premium)?[AB])?)$")
 
 # A failed kernel, copy or call of the runtime: torch_npu's own codes, and those of CANN that it passes on.
 _DEVICE_FAULT = re.compile(r"error code is \d+|\bERR\d{5}\b|\bE[A-Z]\d{4}\b|\baclnn\w+ failed")
+
+# Four such bytes are -4.2e37 as float32, two are a NaN as float16 that no arithmetic makes. Where a queued kernel or copy
+# has failed, torch_npu reports it once; it then drops what is queued on that device without a word (NPUQueue.cpp).
+_NOT_WRITTEN = 0xFD
 
 _NO_CANN = re.compile(r"(lib[\w.]+\.so[\w.]*): cannot open shared object file")
 _SOURCE_CANN = (
@@ -99,8 +104,9 @@ def _version_mismatch() -> str | None:
 def _import_failure() -> str | None:
     """Return why torch or torch_npu cannot be imported, or None if they can."""
     try:
-        import_torch()
-        importlib.import_module("torch_npu")
+        with redirect_stdout(sys.stderr):  # torch_npu prints warnings of CANN's version and place; stdout is the result
+            import_torch()
+            importlib.import_module("torch_npu")
     except (Exception, SystemExit) as error:  # what a damaged package raises is anything, and some versions exit
         return _explain(error)
     return None
@@ -327,12 +333,27 @@ class NpuBackend:
                 outputs = self._network(staged.to(self._device, non_blocking=True))
                 for name, value in outputs.items():
                     landed[name] = self._pinned(f"output {name}", value.shape, value.dtype)
+                    self._last_bytes(landed[name]).fill_(_NOT_WRITTEN)
                     landed[name].copy_(value.contiguous(), non_blocking=True)
             finally:
                 # The copies are only queued: outputs are there after this, and the staged input may be overwritten,
                 # which holds after a failure too. The current device may be another one.
                 torch.npu.synchronize(self._device)
+            self._check_delivery(landed)
             return {name: value.to(torch.float32, copy=True).numpy() for name, value in landed.items()}
+
+    def _check_delivery(self, landed: Mapping[str, Tensor]) -> None:
+        """See that the outputs were written: a device that has failed is silent, and old values would be returned."""
+        for name, value in landed.items():
+            if value.numel() and bool((self._last_bytes(value) == _NOT_WRITTEN).all()):
+                raise BackendError(
+                    f"{self.device} does not deliver the output {name}: it has failed before in this process",
+                    "Start a new process; with ASCEND_LAUNCH_BLOCKING=1 the first error names the operator.",
+                )
+
+    def _last_bytes(self, tensor: Tensor) -> Tensor:
+        """Return the bytes of the last element, as a view."""
+        return tensor.reshape(-1)[-1:].view(self._torch.uint8)
 
     def _pinned(self, use: str, shape: Shape, dtype: Any) -> Tensor:  # noqa: ANN401
         """Return pinned host memory for one use, taken once and then reused; it grows to the largest batch."""

@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NPU_WHEEL := $(VENV)/npu-wheel
 # Type checkers resolve the package by its import name, whatever the checkout folder is called.
 SOURCE := $(VENV)/source
 
-.PHONY: demo test lint types unit test-slow bench format clean
+.PHONY: demo test lint types unit test-npu-wheel test-slow bench format clean
 
 # Untrained weights: the boxes mean nothing, every step that makes them is real.
 demo: artifacts/yolox/yolox.onnx
@@ -19,7 +20,7 @@ demo: artifacts/yolox/yolox.onnx
 artifacts/yolox/yolox.onnx: $(STAMP) $(wildcard exporters/*.py models/*.py models/*/*.py runtimes/*.py)
 	$(BIN)/cvexport yolox --opset 18 --weights seeded
 
-test: lint types unit
+test: lint types unit test-npu-wheel
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -30,6 +31,10 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest
+
+# The real torch_npu over a stub of CANN. Where the wheel or gcc is missing, the tests are skipped and say so.
+test-npu-wheel: $(NPU_WHEEL)
+	CVPORT_NPU_WHEEL=$(NPU_WHEEL) $(BIN)/python -m pytest -m npu_wheel
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
@@ -50,3 +55,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	mkdir -p $(SOURCE) && ln -sfn "$(CURDIR)" $(SOURCE)/cvport
 	touch $(STAMP)
+
+# In a folder of its own: a torch_npu without CANN in the environment would break every plain `import torch`.
+$(NPU_WHEEL): $(STAMP)
+	-[ "$$(uname -sm)" != "Linux x86_64" ] || $(BIN)/pip install --quiet --disable-pip-version-check --retries 1 \
+		--no-deps --upgrade --target $(NPU_WHEEL) -c constraints.txt torch-npu

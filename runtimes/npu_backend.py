@@ -42,8 +42,9 @@ _FP16_SOC = re.compile(r"Ascend(310P\w*|910((Pro|Premium)?[AB])?)$")
 # A failed kernel, copy or call of the runtime: torch_npu's own codes, and those of CANN that it passes on.
 _DEVICE_FAULT = re.compile(r"error code is \d+|\bERR\d{5}\b|\bE[A-Z]\d{4}\b|\baclnn\w+ failed")
 
-# Four such bytes are -4.2e37 as float32, two are a NaN as float16 that no arithmetic makes. Where a queued kernel or copy
-# has failed, torch_npu reports it once; it then drops what is queued on that device without a word (NPUQueue.cpp).
+# Where a queued kernel or copy has failed, torch_npu reports it once and then drops all that is queued on that device
+# without a word (Repository::Enqueue of its NPUQueue.cpp). So outputs are marked before they are copied: four such
+# bytes are -4.2e37 as float32, two are a NaN as float16 that no arithmetic makes.
 _NOT_WRITTEN = 0xFD
 
 _NO_CANN = re.compile(r"(lib[\w.]+\.so[\w.]*): cannot open shared object file")

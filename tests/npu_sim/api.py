@@ -57,12 +57,12 @@ def synchronize(device: Any = None) -> None:
     machine.synchronise(_index(device))
 
 
-def get_device_name(device: Any = None) -> str:
-    return _known(device) and machine.soc
+def get_device_name(device_name: Any = None) -> str:
+    return _known(device_name) and machine.soc
 
 
-def get_device_properties(device: Any = None) -> SimpleNamespace:
-    return SimpleNamespace(name=get_device_name(device), total_memory=machine.memory)
+def get_device_properties(device_name: Any = None) -> SimpleNamespace:
+    return SimpleNamespace(name=get_device_name(device_name), total_memory=machine.memory)
 
 
 def set_compile_mode(jit_compile: bool = False) -> None:
@@ -143,13 +143,13 @@ class Event:
     def wait(self, stream: Stream | None = None) -> None:
         """Nothing overtakes anything here."""
 
-    def elapsed_time(self, end: Event) -> float:
+    def elapsed_time(self, end_event: Event) -> float:
         """Return milliseconds."""
-        if not (self._timed and end._timed):
+        if not (self._timed and end_event._timed):
             raise RuntimeError("Both events must be created with argument 'enable_timing=True'.")
-        if not (self._time and end._time):
+        if not (self._time and end_event._time):
             raise RuntimeError("Both events must be recorded before calculating elapsed time.")
-        return (end._time - self._time) * 1e3
+        return (end_event._time - self._time) * 1e3
 
 
 def current_stream(device: Any = None) -> Stream:

@@ -10,6 +10,7 @@ import logging
 import operator
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,14 @@ def calls() -> list[str]:
     """Return what CANN was asked for since the last time: memory, copies, kernels, synchronisations."""
     lines = cann.stub_calls().decode().splitlines()
     cann.stub_forget()
-    return [line for line in lines if TOLD.match(line) and "GetWorkspaceSize" not in line or "cube" in line]
+    return [line for line in lines if (TOLD.match(line) and "GetWorkspaceSize" not in line) or "cube" in line]
 
 
 def error_of(action: Callable[[], Any]) -> list[str]:
     """Return kind, text and, of our own errors, the cause's text."""
     try:
         action()
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return [type(error).__name__, str(error), str(error.__cause__ or "")]
     return ["", "", ""]
 
@@ -211,6 +212,14 @@ def networks() -> dict[str, Any]:
     return found
 
 
+def fallback() -> list[str]:
+    """Return the Python warnings of an operator that NPUs do not have."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        error_of(lambda: torch.linalg.eigvals(torch.eye(2, device="npu:0")))
+    return [str(warning.message) for warning in caught]
+
+
 def main() -> None:
     torch.set_num_threads(1)
     seen = {
@@ -221,6 +230,7 @@ def main() -> None:
         "memory": memory(),
         "errors": errors(),
         "networks": networks(),
+        "fallback": fallback(),
         "faults": faults(),
     }
     Path(sys.argv[1]).write_text(json.dumps(seen))

@@ -34,7 +34,7 @@ unit: $(STAMP)
 
 # The real torch_npu over a stub of CANN. Where the wheel or gcc is missing, the tests are skipped and say so.
 test-npu-wheel: $(NPU_WHEEL)
-	CVPORT_NPU_WHEEL=$(NPU_WHEEL) $(BIN)/python -m pytest -m npu_wheel
+	CVPORT_NPU_WHEEL=$(NPU_WHEEL) $(BIN)/python -m pytest -m npu_wheel tests/npu_wheel
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

@@ -15,32 +15,52 @@ ASK = """
 import json, sys
 from cvport.models.errors import BackendError
 from cvport.runtimes.backend import choose_backend, why_not
-reason = why_not("npu", *sys.argv[1:])
-try:
-    named = choose_backend("npu", *sys.argv[1:])
-except BackendError as error:
-    named = error.exit_code
-print(json.dumps([reason, named, why_not("torch"), choose_backend("auto", *sys.argv[1:])]))
+
+def choose(device):
+    try:
+        return choose_backend("npu", device)
+    except BackendError as error:
+        return error.exit_code
+
+devices = sys.argv[1:] or [None]
+asked = [[why_not("npu", device), choose(device)] for device in devices]
+print(json.dumps([asked, choose_backend("auto"), why_not("torch")]))
 """
 
 
 @pytest.fixture
-def reason(python):
-    """``reason("npu:1", cann=folder)`` returns the cause and the next step."""
+def ask(python):
+    """``ask("npu:1", cann=folder)`` returns the reason and what choosing it gives, for each device, and `auto`."""
 
-    def ask(*device, **machine):
-        done = python("-c", ASK, *device, **machine)
+    def ask(*devices, **machine):
+        done = python("-c", ASK, *devices, **machine)
         assert done.returncode == 0, done.stderr
-        reason, named, torch, auto = json.loads(done.stdout)
+        asked, auto, torch = json.loads(done.stdout)
         assert torch is None, "PyTorch itself is sound"
-        assert (named, auto) == (("npu", "npu") if reason is None else (5, "onnx"))
-        return tuple((reason or "it can\n").split("\n"))
+        return asked, auto
 
     return ask
 
 
-def test_device_that_answers(reason, cann):
-    assert reason(cann=cann) == ("it can", "")
+@pytest.fixture
+def reason(ask):
+    """``reason(cann=folder)`` returns the cause and the next step."""
+
+    def reason(**machine):
+        ((text, chosen),), auto = ask(**machine)
+        assert (chosen, auto) == (5, "onnx")
+        return tuple(text.split("\n"))
+
+    return reason
+
+
+def test_devices_that_answer(ask, cann):
+    asked, auto = ask("npu", "npu:0", "npu:1", "npu:2", cann=cann, devices=2)
+    assert auto == "npu"
+    assert asked[:3] == [[None, "npu"]] * 3
+    text, chosen = asked[3]
+    assert text.startswith("there is no npu:2: 2 devices, npu:0 to npu:1\n")
+    assert chosen == 5
 
 
 def test_no_cann(reason):
@@ -91,8 +111,3 @@ def test_no_device(reason, cann, machine):
     cause, hint = reason(cann=cann, **machine)
     assert cause == "no Ascend device answers"
     assert "npu-smi info" in hint
-
-
-def test_index_out_of_range(reason, cann):
-    assert reason("npu:1", cann=cann, devices=2) == ("it can", "")
-    assert reason("npu:2", cann=cann, devices=2)[0] == "there is no npu:2: 2 devices, npu:0 to npu:1"

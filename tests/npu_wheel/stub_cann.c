@@ -5,7 +5,7 @@
  * success and write nothing: see SUCCEEDS at the end.
  *
  * Signatures and numbers are those of CANN's acl/acl_rt.h and acl/acl_base_rt.h.
- * Environment, read once: STUB_CANN_DEVICES, STUB_CANN_MEMORY (bytes of each device), STUB_CANN_FAIL ("name=code").
+ * Environment, read once: STUB_CANN_DEVICES (how many there are), STUB_CANN_FAIL ("name=code", of one function).
  */
 #include <pthread.h>
 #include <stdarg.h>
@@ -65,7 +65,6 @@ static int called(const char *name, const char *format, ...) {
 __attribute__((constructor)) static void read_environment(void) {
     const char *text = getenv("STUB_CANN_DEVICES");
     devices = text ? atoi(text) : 0;
-    if ((text = getenv("STUB_CANN_MEMORY"))) memory = strtoull(text, NULL, 10);
     if ((text = getenv("STUB_CANN_FAIL"))) sscanf(text, "%127[^=]=%d", fail_name, &fail_code);
 }
 
@@ -115,7 +114,7 @@ int aclrtGetDeviceInfo(uint32_t device, int attribute, int64_t *value) {
 
 const char *aclrtGetSocName(void) { return "Ascend910B3"; }
 
-const char *aclGetRecentErrMsg(void) { return "EZ9999: the stub of CANN was told to fail"; }
+const char *aclGetRecentErrMsg(void) { return "the stub of CANN was told to fail"; }
 
 /* aclCANNPackageVersion begins with the version as text. */
 int aclsysGetCANNVersion(int package, char *version) {

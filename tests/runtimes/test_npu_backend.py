@@ -183,6 +183,14 @@ def test_import_that_fails(package, code, cause, hint):
     assert hint in caught.value.hint
 
 
+def test_what_is_printed_by_the_import_is_no_result(package, capsys):
+    package("print('Warning: no home'); raise ImportError('broken')", version=torch.__version__.partition("+")[0])
+    assert "broken" in why_not()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Warning: no home" in err
+
+
 def test_broken_package_hurts_nothing_else(package):
     """With its entry point a plain `import torch` fails; that of cvport does not, and what is wrong is told."""
     folder = package(f"raise ImportError({NO_CANN!r})", version=torch.__version__.partition("+")[0])
@@ -629,6 +637,19 @@ def test_device_that_fails_at_the_start(npu, tiny):
     npu.faults = {"aten::_copy_from": device_error(507899)}
     with pytest.raises(BackendError, match="error code is 507899"):
         NpuBackend(tiny)
+
+
+def test_results_that_do_not_arrive(npu, tiny, monkeypatch):
+    """After a failure torch_npu drops what is queued, without a word: what was there before is no result."""
+    copy = torch.Tensor.copy_
+    with NpuBackend(tiny) as backend:
+        backend.run({"input": images(1, 16)})
+        monkeypatch.setattr(
+            torch.Tensor, "copy_", lambda to, source, non_blocking=False: to if non_blocking else copy(to, source)
+        )
+        with pytest.raises(BackendError, match="npu:0 does not deliver the output whole") as caught:
+            backend.run({"input": images(1, 16, seed=1)})
+    assert "new process" in caught.value.hint
 
 
 def test_operator_that_the_device_has_not(npu, tiny):

@@ -325,6 +325,7 @@ def test_settings_are_set_and_told(npu, tiny, precision, conv):
             "allow_internal_format": False,
             "torch": torch.__version__,
             "torch_npu": torch.__version__.partition("+")[0] + "+simulated",
+            "simulated": True,
             "cann": "8.3.RC1",
         }
     assert (npu.conv_hf32, npu.matmul_hf32) == (conv, False)
@@ -407,9 +408,11 @@ def test_predictor_finds_the_same(npu, tmp_path):
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
     whole, network = calls["npu"]
+    network += network  # it was warmed up first
     moved = whole["aten::_copy_from"] - network["aten::_copy_from"]  # the weights, once
     assert moved == len(YOLOX.fuse(YOLOX.build_network(state)).state_dict())
-    assert whole - network == {"aten::_copy_from": moved}, "boxes do not touch the device"
+    once = {"aten::_copy_from": moved, "aten::_pin_memory": 1 + 9}  # host memory for the input and the outputs
+    assert whole - network == once, "boxes do not touch the device"
 
 
 # --- waiting for the device

@@ -11,6 +11,7 @@ import pytest
 import torch
 from cvport.models.yolox.seeded import seeded_state
 from cvport.models.yolox.variant import megvii_variant
+
 from npu_sim import install
 
 SCRIPT = Path(install.__file__).with_name("run.py")

@@ -12,17 +12,24 @@ import click
 
 from ..models.errors import CvportError, ParityFailed, ParityIncomplete, UsageError
 from ..models.registry import get_model, list_models
+from ..models.spec import VariantOptions
+from ..runtimes.backend import choose_backend
 from ..runtimes.console import (
     overview,
     progress,
-    read_variant_options,
     run_command,
     set_verbosity,
     show_error,
+    take_variant_options,
     variant_options,
 )
+from .capture import complete, make_capture
+from .doctor import examine
+from .doctor import render as render_doctor
 from .export import LEGS, Artifact, export
 from .graph import OPSET
+from .publish import verify_sums
+from .record import read_record, record_text
 from .render import render, render_summary
 
 if TYPE_CHECKING:
@@ -129,7 +136,7 @@ def _export_command(
 ) -> None:
     """Export MODEL, compare the file with PyTorch, publish it if it passes."""
     set_verbosity(quiet, verbose)
-    variant = read_variant_options(*(options[name] for name in ("input_size", "preprocess", "activation", "labels")))
+    variant = take_variant_options(options)
     with progress(quiet) as show:
         settings = {**_settings(options), "progress": show}
         artifact = export(model, weights=weights, options=variant, tolerances=tolerances, **settings)
@@ -140,8 +147,7 @@ def _export_command(
     note = "  (untrained weights)" if record["untrained"] else ""
     click.echo(f"{record['title']}{note}: {artifact.loaded}")
     click.echo(render(record))
-    legs = ", ".join(f"{name} {_leg(leg)}" for name, leg in record["legs"].items())
-    click.echo(f"\n{record['verdict']}: {artifact.onnx}\nlegs: {legs}")
+    click.echo(f"\n{record['verdict']}: {artifact.onnx}\nlegs: {_legs(record)}")
 
 
 @cvexport.command("all", context_settings=_SETTINGS)
@@ -192,6 +198,65 @@ def _to_json(content: object) -> str:
     return json.dumps(content, indent=1, default=str)
 
 
+@cvexport.command("capture", context_settings=_SETTINGS)
+@click.argument("model", metavar="MODEL|FILE.onnx")
+@click.option("--device", metavar="npu:N", help="The device; the first where not given.")
+@click.option("--weights", metavar="W", help="What the network is built from, for a file too.")
+@variant_options
+@click.option("--probes", type=click.Path(path_type=Path), multiple=True, metavar="DIR", help="Pictures to run.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("capture.npz"), show_default=True)
+@click.option("--offline", is_flag=True, help="Never download weights.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept.")
+@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+def _capture(
+    *,
+    model: str,
+    output: Path,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Run MODEL on an NPU and keep what it computes, to be compared on another machine."""
+    set_verbosity(quiet, verbose)
+    choose_backend("npu", options["device"])
+    variant = take_variant_options(options)
+    if variant != VariantOptions() and model.lower().endswith(".onnx"):
+        raise UsageError("the variant is fixed in an exported file", "Leave the options out, or give the model's name.")
+    with progress(quiet) as show:
+        capture = make_capture(model, options=variant, progress=show, **options)
+        capture.write(output)
+    click.echo(f"captured on {capture.meta['npu']['device']}: {output}  sha256 {capture.digest}")
+
+
+@cvexport.command("parity", context_settings=_SETTINGS)
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
+@click.option("--capture", "capture", type=click.Path(path_type=Path), help="Adds the captured leg of an NPU.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+def _parity(*, file: Path, capture: Path | None, as_json: bool) -> None:
+    """Show how a published FILE compares, or complete that with a capture.
+
+    With --capture the record and the sums change if the verdict is passed; the file keeps its bytes.
+    """
+    if capture is not None:
+        record = complete(file, capture)
+    else:
+        verify_sums(file.absolute().parent)
+        record = read_record(file.with_name("parity.json"))
+    text = f"{record['title']}\n{render(record)}\n\n{record['verdict']}\nlegs: {_legs(record)}"
+    click.echo(record_text(record).rstrip() if as_json else text)
+    if record["verdict"] != "passed":
+        raise ParityFailed(f"{file} differs from its network on the NPU; the artifact is as before")
+
+
+@cvexport.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def _doctor(*, as_json: bool) -> None:
+    """Print what the legs need and have here, for a bug report."""
+    found = examine()
+    click.echo(_to_json(found) if as_json else render_doctor(found))
+
+
 @cvexport.command("list")
 def _list() -> None:
     """List the models: what they find, where their weights come from."""
@@ -231,8 +296,14 @@ def _defaults(kind: type[Any]) -> str:
     return ", ".join(name if value is MISSING else f"{name} {value}" for name, value in values)
 
 
-def _leg(leg: dict[str, str]) -> str:
-    return leg["status"] if "reason" not in leg else f"{leg['status']} ({leg['reason'].splitlines()[0]})"
+def _legs(record: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_leg(leg)}" for name, leg in record["legs"].items())
+
+
+def _leg(leg: dict[str, Any]) -> str:
+    notes = [leg["reason"].splitlines()[0]] if "reason" in leg else []
+    notes += [word for word in ("captured", "simulated") if leg.get(word)]
+    return f"{leg['status']} ({', '.join(notes)})" if notes else str(leg["status"])
 
 
 def _comma_separated(text: str) -> list[str]:

@@ -15,7 +15,8 @@ from ..runtimes.backend import BACKENDS, why_not
 from ..runtimes.predictor import load
 from ..runtimes.seal import SCHEMA_VERSION, Seal
 from .graph import OPSET, finish, simplify, tool_versions, trace
-from .parity import compare, compare_seal, make_reference
+from .npu_leg import compare_npu, hf32_effect, npu_status, run_npu
+from .parity import compare_file, make_reference
 from .probes import all_cases
 from .publish import publish, reject, stage
 from .record import make_record, write_record
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..models.checkpoint import Checkpoint
     from ..models.spec import ModelSpec, Plan
+    from .npu_leg import Effect, NpuRun
     from .parity import Reference
 
 # The legs of a comparison. The first is the reference; without the second there is nothing to publish.
@@ -115,7 +117,8 @@ def export(
         progress("running PyTorch")
         reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
         progress("comparing with ONNX Runtime")
-        record = verify(onnx_path, reference, seal, legs, plan.decided_by)
+        npu = _run_npu(legs, reference, network, progress)
+        record = verify(onnx_path, reference, seal, legs, plan.decided_by, npu=npu)
         write_record(record, staging / "parity.json")
         if record["verdict"] != "passed":
             progress("keeping the evidence")
@@ -143,15 +146,20 @@ def verify(
     seal: Seal,
     legs: Mapping[str, Mapping[str, str]],
     decided_by: Mapping[str, str],
+    *,
+    npu: tuple[NpuRun, Effect] | None = None,
 ) -> dict[str, Any]:
     """Compare an exported file with its reference and return the content of its parity.json.
 
-    The ONNX leg is built from what is sealed in the file alone.
+    The ONNX leg is built from what is sealed in the file alone. Where the NPU's leg ran, it is compared with both.
     """
     expected = json.loads(seal.to_json())
     with load(onnx_path, backend="onnx") as candidate:
-        sealed = json.loads(candidate.seal.to_json()) if candidate.seal else {}
-        comparisons = compare_seal(expected, sealed) + compare(reference, candidate)
+        comparisons, onnx = compare_file(expected, reference, candidate)
+    content = None
+    if npu is not None:
+        of_npu, content = compare_npu(reference, onnx, *npu)
+        comparisons += of_npu
     return make_record(
         seal=expected,
         onnx_sha256=sha256_file(onnx_path),
@@ -159,7 +167,20 @@ def verify(
         decided_by=decided_by,
         reference=reference,
         comparisons=comparisons,
+        npu=content,
     )
+
+
+def _run_npu(
+    legs: dict[str, dict[str, Any]], reference: Reference, network: nn.Module, progress: Callable[[str], None]
+) -> tuple[NpuRun, Effect] | None:
+    """Run the NPU's leg where it is to run, and note on what."""
+    if legs["npu"]["status"] != "ran":
+        return None
+    progress("running the NPU")
+    run = run_npu(reference, network)
+    legs["npu"] |= npu_status(run)
+    return run, hf32_effect(reference, network)
 
 
 def _check_request(opset: int, batch: str | int) -> None:

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 # Untrained networks and empty pictures: so many best candidates are compared instead of those over the threshold.
 BEST = 100
 _FLOOR_CANDIDATES = 1000
-# Overlaps nearer than this to the suppression threshold may fall on either side of it.
+# Overlaps nearer than this to the suppression threshold may fall on either side of it, whatever the limits.
 _IOU_SLACK = 2e-3
+# Of the best candidates, so many may change places with those that come after.
+_FEW, _MANY = 2, 10
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,15 @@ def _vary_detections(
     limit: DetectionLimit,
 ) -> list[Result]:
     variants = []
+    slack = max(_IOU_SLACK, (1 - limit.iou) / 10)
+    # Which candidates are the best hundred is a threshold too: as many as are about as good as the last may change.
+    scores = decode(outputs, best=best).scores
+    near = int((scores <= scores.min(initial=1.0) + 2 * limit.score).sum())
     for sign in (-1, 1):
-        # Which candidates are the best hundred is a threshold too.
-        count = None if best is None else best + sign * 2
-        variants.append(decode(outputs, best=count, score_threshold=params.score_threshold + sign * 2 * limit.score))
-        variants.append(decode(outputs, best=best, iou_threshold=params.iou_threshold + sign * _IOU_SLACK))
+        count = None if best is None else best + sign * min(max(near, _FEW), _MANY)
+        score = min(max(params.score_threshold + sign * 2 * limit.score, 0.0), 1.0)
+        iou = min(max(params.iou_threshold + sign * slack, 0.0), 1.0)
+        variants += [decode(outputs, best=count, score_threshold=score), decode(outputs, best=best, iou_threshold=iou)]
     return variants
 
 

@@ -141,6 +141,7 @@ def summarise_matching(reference: Detections, candidate: Detections) -> dict[str
         "candidate": len(candidate),
         "matched": len(pairs),
         "max_score": max((pair.score for pair in pairs), default=0.0),
+        "mean_score": sum(pair.score for pair in pairs) / max(len(pairs), 1),
         "max_px": max((pair.px for pair in pairs), default=0.0),
         "min_iou": min((pair.iou for pair in pairs), default=1.0),
     }

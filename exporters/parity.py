@@ -6,6 +6,7 @@ in `render`.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,11 +55,25 @@ class CaseReference(NamedTuple):
     best: list[int | None]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One compared thing: its figures, its limits, its verdict.
+class LegCase(NamedTuple):
+    """What one leg makes of one case.
 
     Attributes:
+        outputs: Of its network, by name, for the reference's inputs.
+        results: Of its whole pipeline from the pictures on, one a view.
+
+    """
+
+    outputs: Mapping[str, Array]
+    results: list[Result]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One compared thing: its figures and its verdict.
+
+    Attributes:
+        legs: The two that were compared, such as "torch-onnx"; "" where it is about one.
         tier: "seal", "spread", "tensors" or "decoded".
         case: Name of the case.
         what: The output, the picture, or the sealed field.
@@ -67,6 +82,7 @@ class Comparison:
 
     """
 
+    legs: str
     tier: str
     case: str
     what: str
@@ -75,9 +91,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        return {"tier": self.tier, "case": self.case, "what": self.what, "figures": dict(self.figures)} | asdict(
-            self.judgement
-        )
+        where = {"legs": self.legs, "tier": self.tier, "case": self.case, "what": self.what}
+        return {**where, "figures": dict(self.figures), **asdict(self.judgement)}
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,11 @@ class Reference:
     def spec(self) -> ModelSpec:
         """The model."""
         return self.decoder.spec
+
+    @property
+    def leg(self) -> list[LegCase]:
+        """What it made of each case, as of any leg."""
+        return [LegCase(case.outputs, case.results) for case in self.cases]
 
 
 def make_reference(
@@ -134,32 +154,94 @@ def make_reference(
     return Reference(decoder, plan.preprocess, references, floor, limits)
 
 
-def compare(reference: Reference, candidate: Predictor) -> list[Comparison]:
-    """Compare another leg with the reference: first the network alone, then everything from the picture on.
+def compare_file(
+    expected: Mapping[str, Any], reference: Reference, candidate: Predictor
+) -> tuple[list[Comparison], list[LegCase]]:
+    """Compare an exported file with the reference; also return what it made of the cases.
+
+    Args:
+        expected: What the file was meant to say about itself.
+        reference: The PyTorch leg.
+        candidate: The file; it knows nothing but what is sealed in it.
+
+    """
+    sealed = json.loads(candidate.seal.to_json()) if candidate.seal else {}
+    leg = run_leg(reference, candidate)
+    found = _compare_seal(expected, sealed) + _judge_spreads(reference)
+    return found + compare_legs(reference, reference.leg, leg, reference.limits, "torch-onnx"), leg
+
+
+def run_leg(reference: Reference, candidate: Predictor) -> list[LegCase]:
+    """Run another leg: the network alone on the reference's inputs, then everything from the pictures on.
 
     Args:
         reference: The PyTorch leg.
         candidate: The other leg; an exported file's knows nothing but what is sealed in it.
 
     """
-    found = _judge_spreads(reference)
+    decoder = Decoder(candidate.spec, candidate.postprocess_params, candidate.labels)
+    made = []
     for case in reference.cases:
         outputs = candidate.backend.run({reference.spec.input_name: case.inputs})
-        for name, expected in case.outputs.items():
-            stats = measure_tensor(expected, outputs[name])
-            judgement = judge_tensor(stats, reference.limits.tensors[name])
-            found.append(Comparison("tensors", case.name, name, asdict(stats), judgement))
-        found += _compare_decoded(reference, case, candidate, outputs)
+        inputs, frames = candidate.prepare(case.views)
+        own = outputs
+        if not np.array_equal(inputs[: len(case.inputs)], case.inputs):
+            own = candidate.backend.run({reference.spec.input_name: inputs})
+        results = [decoder(row(own, i), frames[i], best=best) for i, best in enumerate(case.best)]
+        made.append(LegCase(outputs, results))
+    return made
+
+
+def compare_legs(
+    reference: Reference, first: Sequence[LegCase], second: Sequence[LegCase], limits: Limits, legs: str
+) -> list[Comparison]:
+    """Compare two legs: each output of each case, then the results.
+
+    Args:
+        reference: The PyTorch leg, for the cases, and to decode with its thresholds moved.
+        first: The leg that is taken for right.
+        second: The other.
+        limits: What they may differ by.
+        legs: Their names.
+
+    """
+    found = []
+    for case, right, other in zip(reference.cases, first, second, strict=True):
+        for name, expected in right.outputs.items():
+            stats = measure_tensor(expected, other.outputs[name])
+            judgement = judge_tensor(stats, limits.tensors[name])
+            found.append(Comparison(legs, "tensors", case.name, name, asdict(stats), judgement))
+        for i in range(len(case.views)):
+            figures, judgement = _compare_results(reference, case, i, (right, other), limits)
+            found.append(Comparison(legs, "decoded", case.name, f"picture {i + 1}", figures, judgement))
     return found
 
 
-def compare_seal(expected: Mapping[str, Any], sealed: Mapping[str, Any]) -> list[Comparison]:
+def _compare_results(
+    reference: Reference, case: CaseReference, index: int, pair: tuple[LegCase, LegCase], limits: Limits
+) -> tuple[dict[str, Any], Judgement]:
+    """Compare what two legs make of one picture."""
+    kind = KINDS[reference.spec.result]
+    best = case.best[index]
+    expected, result = (leg.results[index] for leg in pair)
+    decode = partial(reference.decoder, frame=case.frames[index])
+    variants = partial(kind.vary, decode, row(pair[0].outputs, index), best, reference.decoder.params, limits.decoded)
+    figures: dict[str, Any] = {"picture": index}
+    if kind.best is not None:
+        figures["candidates"] = "best" if best else "over the threshold"
+    figures |= kind.measure(expected, result)
+    if not len(expected):
+        return figures, Judgement("uninformative", ("there is nothing to compare",))
+    return figures, kind.judge(expected, result, limits.decoded, variants)
+
+
+def _compare_seal(expected: Mapping[str, Any], sealed: Mapping[str, Any]) -> list[Comparison]:
     """Compare what the file says about itself with what it was meant to say, field by field."""
     found = []
     for name in sorted({*expected, *sealed}):
         same = expected.get(name) == sealed.get(name)
         reasons = () if same else (f"sealed {sealed.get(name)!r} instead of {expected.get(name)!r}",)
-        found.append(Comparison("seal", "", name, {}, Judgement("passed" if same else "failed", reasons)))
+        found.append(Comparison("", "seal", "", name, {}, Judgement("passed" if same else "failed", reasons)))
     return found
 
 
@@ -207,39 +289,7 @@ def _judge_spreads(reference: Reference) -> list[Comparison]:
         with np.errstate(invalid="ignore"):
             spread = float(np.sqrt(rows.var(axis=0).mean())) if len(rows) > 1 else float(rows.std())
         judgement = judge_spread(name, spread, limit, reference.floor[name])
-        found.append(Comparison("spread", "", name, {"spread": spread}, judgement))
-    return found
-
-
-def _compare_decoded(
-    reference: Reference, case: CaseReference, candidate: Predictor, outputs: Mapping[str, Array]
-) -> list[Comparison]:
-    """Compare whole pipelines: the candidate starts from the picture, with its own preprocessing and decoding."""
-    kind = KINDS[reference.spec.result]
-    inputs, frames = candidate.prepare(case.views)
-    if not np.array_equal(inputs[: len(case.inputs)], case.inputs):
-        outputs = candidate.backend.run({reference.spec.input_name: inputs})
-    decoder = Decoder(candidate.spec, candidate.postprocess_params, candidate.labels)
-    found = []
-    for i, expected in enumerate(case.results):
-        best = case.best[i]
-        result = decoder(row(outputs, i), frames[i], best=best)
-        variants = partial(
-            kind.vary,
-            partial(reference.decoder, frame=case.frames[i]),
-            row(case.outputs, i),
-            best,
-            reference.decoder.params,
-            reference.limits.decoded,
-        )
-        judgement = kind.judge(expected, result, reference.limits.decoded, variants)
-        if not len(expected):
-            judgement = Judgement("uninformative", ("there is nothing to compare",))
-        figures: dict[str, Any] = {"picture": i}
-        if kind.best is not None:
-            figures["candidates"] = "best" if best else "over the threshold"
-        figures |= kind.measure(expected, result)
-        found.append(Comparison("decoded", case.name, f"picture {i + 1}", figures, judgement))
+        found.append(Comparison("torch", "spread", "", name, {"spread": spread}, judgement))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -10,7 +11,7 @@ from ..models.errors import UsageError, did_you_mean
 from .measure import match_detections, measure_classes, measure_landmarks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..models.results import Classification, Detections, Landmarks
     from .measure import Matching, TensorStats
@@ -20,6 +21,8 @@ Verdict = Literal["passed", "failed", "uninformative"]
 # Two correct float32 computations of one network differ by a few times the rounding error of either; a planted fault
 # of one percent in one tensor differs by hundreds of times. Ten keeps well clear of both.
 SAFETY = 10.0
+# An NPU adds in another order and approximates functions otherwise than a CPU: several times the usual noise is sound.
+_NPU_SAFETY = 4.0
 # Below this nothing is told apart: float32 carries 24 bits, and a handful of final operations each round once.
 _EPSILON = 16 * 2.0**-24
 _MIN_SCORE, _MIN_PX = 1e-5, 1e-2  # a hundredth of a pixel is nothing to a user
@@ -55,6 +58,7 @@ class DetectionLimit:
         score: Absolute difference of scores.
         px: Largest difference of a coordinate, in pixels.
         iou: Smallest IoU.
+        mean_score: Mean absolute difference of the scores of one picture.
         derived: How the limits came about.
 
     """
@@ -62,6 +66,7 @@ class DetectionLimit:
     score: float
     px: float
     iou: float
+    mean_score: float
     derived: str = ""
 
 
@@ -71,11 +76,13 @@ class LandmarkLimit:
 
     Attributes:
         px: Largest distance of a point to its counterpart, in pixels.
-        derived: How the limit came about.
+        mean_px: Mean distance in one picture.
+        derived: How the limits came about.
 
     """
 
     px: float
+    mean_px: float
     derived: str = ""
 
 
@@ -94,6 +101,15 @@ class ClassLimit:
 
 
 DecodedLimit: TypeAlias = DetectionLimit | LandmarkLimit | ClassLimit
+
+
+_SEEN = "the best of the public deployments of these models on Ascend devices, against their CPUs"
+# Of the NPU's decoded results, whatever its rounding.
+NPU_DECODED: Mapping[type[DecodedLimit], DecodedLimit] = {
+    DetectionLimit: DetectionLimit(score=1e-2, px=1.0, iou=0.5, mean_score=1e-4, derived=_SEEN),
+    LandmarkLimit: LandmarkLimit(px=0.5, mean_px=0.1, derived=_SEEN),
+    ClassLimit: ClassLimit(prob=1e-2, derived=_SEEN),
+}
 
 
 @dataclass(frozen=True)
@@ -133,6 +149,7 @@ def detection_limit(floor: Matching) -> DetectionLimit:
         px=px_limit,
         # A box of no area counts its shift in pixels as lost IoU.
         iou=1 - min(max(SAFETY * loss, px_limit), _MAX_IOU_LOSS),
+        mean_score=max(SAFETY * score, _MIN_SCORE),
         derived=(
             f"{SAFETY:g} x what the reference's rounding error does (score {score:.2e}, {px:.2e} px, IoU -{loss:.2e}), "
             f"at least score {_MIN_SCORE:g}, {_MIN_PX:g} px"
@@ -143,13 +160,51 @@ def detection_limit(floor: Matching) -> DetectionLimit:
 def landmark_limit(floor: Mapping[str, Any]) -> LandmarkLimit:
     """Derive the limit of points from what the reference's rounding error does to them."""
     derived = f"{SAFETY:g} x what the reference's rounding error does ({floor['max']:.2e} px), at least {_MIN_PX:g} px"
-    return LandmarkLimit(max(SAFETY * floor["max"], _MIN_PX), derived)
+    limit = max(SAFETY * floor["max"], _MIN_PX)
+    return LandmarkLimit(limit, limit, derived)
 
 
 def class_limit(floor: Mapping[str, Any]) -> ClassLimit:
     """Derive the limit of class scores from what the reference's rounding error does to them."""
     derived = f"{SAFETY:g} x what the reference's rounding error does ({floor['max_prob']:.2e}), at least {_MIN_PROB:g}"
     return ClassLimit(max(SAFETY * floor["max_prob"], _MIN_PROB), derived)
+
+
+def npu_limits(limits: Limits) -> Limits:
+    """Derive the limits of an NPU that computes in float32 from those of the ONNX leg."""
+    tensors = {
+        name: TensorLimit(_NPU_SAFETY * limit.max_abs, limit.rtol, f"{_NPU_SAFETY:g} x ({limit.derived})")
+        for name, limit in limits.tensors.items()
+    }
+    return Limits(tensors, NPU_DECODED[type(limits.decoded)])
+
+
+def rounding_npu_limits(limits: Limits, effect: Mapping[str, TensorStats], decoded: DecodedLimit) -> Limits:
+    """Derive the limits of an NPU that rounds what goes into convolutions.
+
+    Args:
+        limits: Of the ONNX leg.
+        effect: What such rounding changes in the reference's outputs.
+        decoded: Limits of decoded results, derived from the same.
+
+    """
+    tensors = {
+        name: TensorLimit(
+            max(_NPU_SAFETY * stats.max_abs, limits.tensors[name].max_abs),
+            derived=f"{_NPU_SAFETY:g} x {stats.max_abs:.2e}, what HF32 convolutions change in the reference",
+        )
+        for name, stats in effect.items()
+    }
+    return Limits(tensors, _wider(NPU_DECODED[type(limits.decoded)], decoded))
+
+
+def _wider(first: DecodedLimit, second: DecodedLimit) -> DecodedLimit:
+    """Return limits that let pass what either does."""
+    names = [entry.name for entry in fields(first) if entry.name != "derived"]
+    changes: dict[str, Any] = {
+        name: (min if name == "iou" else max)(getattr(first, name), getattr(second, name)) for name in names
+    }
+    return replace(first, **changes, derived=f"{first.derived}; or, if wider, {second.derived}")
 
 
 def judge_tensor(stats: TensorStats, limit: TensorLimit) -> Judgement:
@@ -207,6 +262,9 @@ def judge_detections(
             reasons.append(f"{place}: box differs by {pair.px:.3g} px, limit {limit.px:.3g}")
         if not pair.iou >= limit.iou:
             reasons.append(f"{place}: IoU {pair.iou:.6f}, limit {limit.iou:.6f}")
+    mean = sum(pair.score for pair in matching.pairs) / max(len(matching.pairs), 1)
+    if not mean <= limit.mean_score:
+        reasons.append(f"scores differ by {mean:.3g} in the mean, limit {limit.mean_score:.3g}")
     moved = variants() if matching.reference_only or matching.candidate_only else ()
     lost = {i for variant in moved for i in match_detections(reference, variant).reference_only}
     won = {pair.reference for variant in moved for pair in match_detections(candidate, variant).pairs}
@@ -225,10 +283,13 @@ def judge_landmarks(
     """Judge the points of one picture."""
     if len(reference) != len(candidate):
         return Judgement("failed", (f"{len(candidate)} faces instead of {len(reference)}",))
-    largest = measure_landmarks(reference, candidate)["max"]
-    if not largest <= limit.px:
-        return Judgement("failed", (f"a point is {largest:.3g} px off, limit {limit.px:.3g}",))
-    return Judgement("passed")
+    figures = measure_landmarks(reference, candidate)
+    reasons = []
+    if not figures["max"] <= limit.px:
+        reasons.append(f"a point is {figures['max']:.3g} px off, limit {limit.px:.3g}")
+    if not figures["mean"] <= limit.mean_px:
+        reasons.append(f"points are {figures['mean']:.3g} px off in the mean, limit {limit.mean_px:.3g}")
+    return Judgement("failed" if reasons else "passed", tuple(reasons))
 
 
 def judge_classes(

@@ -35,7 +35,7 @@ from ..models.checkpoint import sha256_file
 from ..models.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 if sys.platform != "win32":
     import fcntl
@@ -85,7 +85,7 @@ def stage(output: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def publish(staging: Path, output: Path, name: str) -> Path:
+def publish(staging: Path, output: Path, name: str, over: Path | None = None) -> Path:
     """Make the folder *staging* the published artifact *name*.
 
     Whatever was published before stays readable until the new one takes its place, and one generation longer.
@@ -94,18 +94,22 @@ def publish(staging: Path, output: Path, name: str) -> Path:
         staging: A folder from `stage`; it is used up.
         output: The folder of all artifacts.
         name: The artifact's name.
+        over: The generation that it may take the place of; None for any.
 
     Returns:
         ``output/name``.
 
     Raises:
-        ArtifactError: *output* cannot be written to; the published artifact is as before.
+        ArtifactError: *output* cannot be written to, or another generation than *over* is published; the published
+            artifact is as before.
 
     """
     target, store = output / name, output / _STORE
     with _explained(output):
         store.mkdir(exist_ok=True)
         with _locked(store):
+            if over is not None and target.resolve() != over:
+                raise ArtifactError(f"{target} was published anew in the meantime", "Run the command again.")
             generation = store / f"{name}-{_write_sums(staging)[:_DIGEST_CHARS]}"
             if not target.is_symlink() and _same(target, staging):
                 return target  # published here before, where there are no symlinks
@@ -125,6 +129,33 @@ def publish(staging: Path, output: Path, name: str) -> Path:
             if previous != generation.name:
                 _prune(store, name, {generation.name, previous}, output / _STAGING)
     return target
+
+
+def replace_files(output: Path, name: str, files: Mapping[str, bytes]) -> Path:
+    """Publish a new generation of *name* in which only *files* differ; all others are carried over byte for byte.
+
+    Args:
+        output: The folder of all artifacts.
+        name: A published artifact.
+        files: Contents by name.
+
+    Returns:
+        ``output/name``.
+
+    Raises:
+        ArtifactError: There is no such artifact, it is damaged (its fresh sums would hide that), another one was
+            published in the meantime, or *output* cannot be written to.
+
+    """
+    source = (output / name).resolve()
+    verify_sums(source)
+    with stage(output, name) as staging:
+        for relative in _listed(source):
+            (staging / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / relative, staging / relative)
+        for relative, data in files.items():
+            (staging / relative).write_bytes(data)
+        return publish(staging, output, name, over=source)
 
 
 def reject(staging: Path, output: Path, name: str, now: datetime | None = None) -> Path:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import math
 import platform
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,19 @@ if TYPE_CHECKING:
     from .policy import DecodedLimit
 
 SCHEMA_VERSION = 1
-_PACKAGES = ("cvport", "torch", "onnx", "onnxruntime", "onnxscript", "onnxsim", "numpy", "opencv-python-headless")
+_PACKAGES = (
+    "cvport",
+    "torch",
+    "torch_npu",
+    "transformers",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "onnxsim",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+)
 
 
 def make_record(
@@ -33,6 +46,7 @@ def make_record(
     decided_by: Mapping[str, str],
     reference: Reference,
     comparisons: Sequence[Comparison],
+    npu: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of parity.json.
 
@@ -42,7 +56,8 @@ def make_record(
         legs: For each leg, its ``status`` ("ran" or "not run") and what it ran on, or why not.
         decided_by: For each thing that the weights do not tell, who decided it.
         reference: The PyTorch leg.
-        comparisons: Everything that was compared.
+        comparisons: Everything that was compared and counts.
+        npu: From `compare_npu`, where that leg ran.
 
     """
     failed = [entry for entry in comparisons if entry.judgement.verdict != "passed"]
@@ -60,29 +75,47 @@ def make_record(
         "seal": dict(seal),
         "noise_floor": {name: asdict(stats) for name, stats in reference.floor.items()},
         "limits": limits_to_dict(reference.limits),
-        "cases": [
-            {
-                "name": case.name,
-                "pictures": [{"height": p.shape[0], "width": p.shape[1]} for p in (view.image for view in case.views)],
-                "best": case.best,
-                "boxes": [view.box for view in case.views],
-            }
-            for case in reference.cases
-        ],
-        "comparisons": [entry.to_dict() for entry in comparisons],
+        "cases": cases_to_dict(reference),
+        "comparisons": comparisons_to_dict(comparisons),
+        **({} if npu is None else {"npu": dict(npu)}),
     }
 
 
+def cases_to_dict(reference: Reference) -> list[dict[str, Any]]:
+    """Return the JSON form of what was compared on, but for the pictures themselves."""
+    return [
+        {
+            "name": case.name,
+            "pictures": [{"height": p.shape[0], "width": p.shape[1]} for p in (view.image for view in case.views)],
+            "best": case.best,
+            "boxes": [view.box for view in case.views],
+        }
+        for case in reference.cases
+    ]
+
+
+def comparisons_to_dict(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Return the JSON form of comparisons."""
+    return [entry.to_dict() for entry in comparisons]
+
+
 def environment() -> dict[str, str]:
-    """Return what the comparison ran on: versions and machine."""
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    """Return what the comparison ran on: versions of what is installed, and machine."""
+    versions = {}
+    for name in _PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
     return {**versions, "python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
 
 
 def write_record(record: Mapping[str, Any], path: Path) -> None:
-    """Write parity.json; NaN and infinities, which JSON has no numbers for, become strings."""
-    text = json.dumps(_json_safe(record), indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    """Write parity.json."""
+    path.write_text(record_text(record), encoding="utf-8")
+
+
+def record_text(record: Mapping[str, Any]) -> str:
+    """Return the text of a parity.json; NaN and infinities, which JSON has no numbers for, become strings."""
+    return json.dumps(_json_safe(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_record(path: Path) -> dict[str, Any]:

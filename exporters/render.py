@@ -29,7 +29,7 @@ _COLUMNS = {
         _Column("IoU", "{min_iou:.6f}", "{iou:.6f}"),
     ),
     "faces": (
-        _Column("mean px", "{mean:.1e}"),
+        _Column("mean px", "{mean:.1e}", "{mean_px:.1e}"),
         _Column("std", "{std:.1e}"),
         _Column("P95", "{p95:.1e}"),
         _Column("P99", "{p99:.1e}"),
@@ -50,34 +50,47 @@ _COLUMNS = {
 def render(record: Mapping[str, Any]) -> str:
     """Return the content of a parity.json as aligned text: the worst case of each output, each picture, what failed."""
     comparisons: Sequence[Mapping[str, Any]] = record["comparisons"]
-    width = max(map(len, (*record["limits"]["tensors"], "output..")))
-    lines = [
-        _render_decisions(record),
-        "",
-        f"{'output':{width}} {'max abs':>10} {'limit':>10} {'mean abs':>10} {'cosine':>12}  verdict",
-    ]
-    for name, limit in record["limits"]["tensors"].items():
-        rows = [entry for entry in comparisons if entry["what"] == name and entry["tier"] == "tensors"]
+    lines = [_render_decisions(record), ""]
+    lines += _render_legs(record, comparisons, "torch-onnx", record["limits"])
+    if "npu" in record:
+        npu = record["npu"]
+        for precision, entries in (("strict", comparisons), ("production", npu["production"]["comparisons"])):
+            for legs in ("torch-npu", "onnx-npu"):
+                lines += ["", f"{legs}, {precision} precision"]
+                lines += _render_legs(record, entries, legs, npu["limits"][precision])
+        lines += ["", f"production precision: {npu['production']['verdict']} (for the record; strict precision counts)"]
+    lines += _render_notes(comparisons)
+    return "\n".join(lines)
+
+
+def _render_legs(
+    record: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]], legs: str, limits: Mapping[str, Any]
+) -> list[str]:
+    """Return the tables of two legs: the worst case of each output, and each picture."""
+    width = max(map(len, (*limits["tensors"], "output..")))
+    lines = [f"{'output':{width}} {'max abs':>10} {'limit':>10} {'mean abs':>10} {'cosine':>12}  verdict"]
+    chosen = [entry for entry in comparisons if entry["legs"] == legs]
+    spreads = [entry for entry in comparisons if entry["tier"] == "spread"]
+    for name, limit in limits["tensors"].items():
+        rows = [entry for entry in chosen if entry["what"] == name and entry["tier"] == "tensors"]
         worst = max(rows, key=lambda row: _rank(row["figures"]["max_abs"]))
-        verdicts = [e["verdict"] for e in comparisons if e["what"] == name and e["tier"] in ("tensors", "spread")]
+        verdicts = [entry["verdict"] for entry in (*rows, *spreads) if entry["what"] == name]
         figures = worst["figures"]
         lines.append(
             f"{name:{width}} {figures['max_abs']:10.2e} {limit['max_abs']:10.2e} {figures['mean_abs']:10.2e}"
             f" {figures['cosine']:12.9f}  {_worst(verdicts)}"
         )
-    lines += ["", *_render_decoded(record, [entry for entry in comparisons if entry["tier"] == "decoded"])]
-    lines += _render_notes(comparisons)
-    return "\n".join(lines)
+    return [*lines, "", *_render_decoded(record["model"], chosen, limits["decoded"])]
 
 
-def _render_decoded(record: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def _render_decoded(model: str, comparisons: Sequence[Mapping[str, Any]], limits: Mapping[str, Any]) -> list[str]:
     """Return a line a picture, with the columns of its kind of result, and one of the limits."""
-    columns = _COLUMNS[get_model(record["model"]).result]
+    columns = _COLUMNS[get_model(model).result]
     lines = [f"{'decoded':32} " + " ".join(f"{column.title:>9}" for column in columns) + "  verdict"]
-    for entry in entries:
-        cells = " ".join(f"{column.form.format(**entry['figures']):>9}" for column in columns)
-        lines.append(f"{entry['case'] + ' (' + entry['what'] + ')':32} {cells}  {entry['verdict']}")
-    limits = record["limits"]["decoded"]
+    for entry in comparisons:
+        if entry["tier"] == "decoded":
+            cells = " ".join(f"{column.form.format(**entry['figures']):>9}" for column in columns)
+            lines.append(f"{entry['case'] + ' (' + entry['what'] + ')':32} {cells}  {entry['verdict']}")
     cells = " ".join(f"{column.limit.format(**limits):>9}" for column in columns)
     return [*lines, f"{'limits':32} {cells}".rstrip()]
 
@@ -91,7 +104,10 @@ def _render_decisions(record: Mapping[str, Any]) -> str:
         "activation": seal["variant"].get("activation", ""),
         "labels": ", ".join(seal["labels"][:3]) + (" ..." if len(seal["labels"]) > 3 else ""),  # noqa: PLR2004
     }
-    return "\n".join(f"{name:12} {values.get(name, '')} ({by})" for name, by in record["decided_by"].items())
+    return "\n".join(
+        f"{name:12} {values.get(name, seal['variant'].get(name, ''))} ({by})"
+        for name, by in record["decided_by"].items()
+    )
 
 
 def _render_notes(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -103,7 +119,7 @@ def _render_notes(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     if failed:
         lines.append("")
     for entry in failed[:_SHOWN]:
-        where = " ".join(part for part in (entry["tier"], entry["case"], entry["what"]) if part)
+        where = " ".join(part for part in (entry["legs"], entry["tier"], entry["case"], entry["what"]) if part)
         lines.append(f"{entry['verdict']}: {where}: {'; '.join(entry['reasons'][:3])}")
     if len(failed) > _SHOWN:
         lines.append(f"... and {len(failed) - _SHOWN} more, all in parity.json")
@@ -141,7 +157,7 @@ def _closest(record: Mapping[str, Any]) -> str:
     parts = [
         (entry["figures"]["max_abs"] / limits[entry["what"]]["max_abs"], entry["what"])
         for entry in record["comparisons"]
-        if entry["tier"] == "tensors" and limits[entry["what"]]["max_abs"]
+        if entry["legs"] == "torch-onnx" and entry["tier"] == "tensors" and limits[entry["what"]]["max_abs"]
     ]
     part, name = max(parts, default=(0.0, ""))
     return f"{part:.0%} of the limit ({name})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +15,12 @@ from ..runtimes.console import run_command
 from ..runtimes.predictor import View, load
 from ..runtimes.seal import read_params
 from .kinds import KINDS, Decoder
-from .parity import CaseReference, Reference, compare, compare_seal, row
+from .parity import CaseReference, Reference, compare_file, row
 from .record import floor_from_dict, limits_from_dict, make_record, read_record
 from .render import render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
 _SCRIPT = '''"""Run the failed comparison again: the stored inputs and PyTorch outputs against {name}.
@@ -39,17 +39,28 @@ sys.exit(main(Path(__file__).parent / "{name}"))
 
 def save_evidence(folder: Path, onnx_name: str, reference: Reference) -> None:
     """Write the pictures, network inputs and PyTorch outputs of every case, and the script that uses them."""
+    np.savez_compressed(folder / "inputs.npz", **evidence_arrays(reference))
+    (folder / "replay.py").write_text(_SCRIPT.format(name=onnx_name), encoding="utf-8")
+
+
+def evidence_arrays(reference: Reference) -> dict[str, Any]:
+    """Return the pictures, network inputs and outputs of every case by name."""
     arrays: dict[str, Any] = {}
     for i, case in enumerate(reference.cases):
         arrays[f"{i}/input"] = case.inputs
         arrays |= {f"{i}/output/{name}": value for name, value in case.outputs.items()}
         arrays |= {f"{i}/picture/{j}": picture for j, picture in enumerate(view.image for view in case.views)}
-    np.savez_compressed(folder / "inputs.npz", **arrays)
-    (folder / "replay.py").write_text(_SCRIPT.format(name=onnx_name), encoding="utf-8")
+    return arrays
 
 
-def load_evidence(onnx_path: Path, record: dict[str, Any]) -> Reference:
-    """Return the PyTorch leg as it was: its inputs and outputs as stored, its results decoded from them again."""
+def rebuild_reference(arrays: Mapping[str, Any], record: Mapping[str, Any]) -> Reference:
+    """Return the PyTorch leg as it was: its inputs and outputs as stored, its results decoded from them again.
+
+    Args:
+        arrays: From `evidence_arrays`.
+        record: With the keys ``seal``, ``cases``, ``noise_floor`` and ``limits`` of a parity.json.
+
+    """
     sealed = record["seal"]
     spec = get_model(sealed["model"])
     preprocess_type, postprocess_type = spec.params_types
@@ -57,18 +68,17 @@ def load_evidence(onnx_path: Path, record: dict[str, Any]) -> Reference:
     postprocess = read_params(postprocess_type, sealed["postprocess"], "the recorded postprocessing")
     decoder = Decoder(spec, postprocess, tuple(sealed["labels"]))
     cases = []
-    with np.load(onnx_path.with_name("inputs.npz")) as arrays:
-        for i, entry in enumerate(record["cases"]):
-            pictures = [arrays[f"{i}/picture/{j}"] for j in range(len(entry["pictures"]))]
-            outputs = {name: arrays[f"{i}/output/{name}"] for name in spec.output_names}
-            views = [View(picture, box) for picture, box in zip(pictures, entry["boxes"], strict=True)]
-            frames = [spec.preprocess(view.image, preprocess, **view.place())[1] for view in views]
-            results = [
-                decoder(row(outputs, j), frame, best=best)
-                for j, (frame, best) in enumerate(zip(frames, entry["best"], strict=True))
-            ]
-            inputs = arrays[f"{i}/input"]
-            cases.append(CaseReference(entry["name"], views, inputs, frames, outputs, results, entry["best"]))
+    for i, entry in enumerate(record["cases"]):
+        pictures = [arrays[f"{i}/picture/{j}"] for j in range(len(entry["pictures"]))]
+        outputs = {name: arrays[f"{i}/output/{name}"] for name in spec.output_names}
+        views = [View(picture, box) for picture, box in zip(pictures, entry["boxes"], strict=True)]
+        frames = [spec.preprocess(view.image, preprocess, **view.place())[1] for view in views]
+        results = [
+            decoder(row(outputs, j), frame, best=best)
+            for j, (frame, best) in enumerate(zip(frames, entry["best"], strict=True))
+        ]
+        inputs = arrays[f"{i}/input"]
+        cases.append(CaseReference(entry["name"], views, inputs, frames, outputs, results, entry["best"]))
     floor = floor_from_dict(record["noise_floor"])
     limits = limits_from_dict(record["limits"], KINDS[spec.result].limit_type)
     return Reference(decoder, preprocess, cases, floor, limits)
@@ -82,10 +92,10 @@ def replay(onnx_path: Path) -> dict[str, Any]:
 
     """
     before = read_record(onnx_path.with_name("parity.json"))
-    reference = load_evidence(onnx_path, before)
+    with np.load(onnx_path.with_name("inputs.npz")) as arrays:
+        reference = rebuild_reference(arrays, before)
     with load(onnx_path, backend="onnx") as candidate:
-        sealed = json.loads(candidate.seal.to_json()) if candidate.seal else {}
-        comparisons = compare_seal(before["seal"], sealed) + compare(reference, candidate)
+        comparisons = compare_file(before["seal"], reference, candidate)[0]
     return make_record(
         seal=before["seal"],
         onnx_sha256=sha256_file(onnx_path),

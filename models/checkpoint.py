@@ -146,16 +146,20 @@ def _weights_in(folder: Path) -> Path:
 
 
 def _folder_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration beside a checkpoint: ModelScope's configuration.json or Hugging Face's config.json."""
-    for name in ("configuration.json", "config.json"):
+    """Return the configuration beside a checkpoint: Hugging Face's config.json, ModelScope's configuration.json.
+
+    ModelScope's mirrors of Hugging Face's models hold both; the second then says little, and wins where both speak.
+    """
+    config: dict[str, Any] = {}
+    for name in ("config.json", "configuration.json"):
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
             raise WeightsError(f"cannot read {folder / name}: {error}", "Mend or remove that file.") from error
-        return _plain(content) if isinstance(content, dict) else {}
-    return {}
+        config |= _plain(content) if isinstance(content, dict) else {}
+    return config
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

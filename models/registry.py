@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 MODELS = {
     "yolox": ".yolox.spec:SPEC",
     "nanodet": ".nanodet.spec:SPEC",
+    "hand_static": ".hand_static.spec:SPEC",
+    "landmarks68": ".landmarks68.spec:SPEC",
+    "emotion": ".emotion.spec:SPEC",
 }
 
 

@@ -27,6 +27,9 @@ class Backend(Protocol):
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name for float32 inputs by name; returns when they are on the host."""
 
+    def warm_up(self, inputs: Mapping[str, Array]) -> None:
+        """Do what only the first run of inputs of this shape needs, so that no measured run does it."""
+
     def close(self) -> None:
         """Release the device's memory."""
 
@@ -45,18 +48,20 @@ class BackendEntry(NamedTuple):
             cannot run here, and ``open_backend``.
         needs: What it runs: an exported "onnx" file, or a "network" built from weights.
         summary: A few words for people.
+        precisions: What ``--precision`` takes, its default first; empty where there is no choice.
 
     """
 
     module: str
     needs: Literal["onnx", "network"]
     summary: str
+    precisions: tuple[str, ...] = ()
 
 
 BACKENDS = {
     "onnx": BackendEntry(".onnx_backend", "onnx", "ONNX Runtime"),
     "torch": BackendEntry(".torch_backend", "network", "PyTorch, cpu or cuda"),
-    "npu": BackendEntry(".npu_backend", "network", "Ascend NPU through torch_npu"),
+    "npu": BackendEntry(".npu_backend", "network", "Ascend NPU through torch_npu", ("strict", "production", "fp16")),
 }
 
 # What `auto` tries, in this order.

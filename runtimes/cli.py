@@ -10,7 +10,7 @@ import click
 
 from ..models.errors import InputError, UsageError
 from .backend import choose_backend
-from .console import overview, read_variant_options, run_command, set_verbosity, show_error, variant_options
+from .console import overview, run_command, set_verbosity, show_error, take_variant_options, variant_options
 from .images import MAX_PIXELS, find_images, read_image
 from .predictor import load
 from .saver import PictureSaver
@@ -33,10 +33,11 @@ _FACE_SIDES = 4
 @click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option("-m", "--model", default="yolox", show_default=True, metavar="NAME|FILE.onnx", help="What to run.")
-@click.option("--weights", metavar="W", help="For torch: a file, folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N].")
+@click.option("--weights", metavar="W", help="For torch, npu: a file, folder, ms:ORG/MODEL, hf:ORG/MODEL, seeded[:N].")
 @variant_options
-@click.option("--backend", default="auto", show_default=True, metavar="NAME", help="auto, onnx or torch.")
-@click.option("--device", metavar="NAME", help="cpu, cuda:0 ...; the backend's default where not given.")
+@click.option("--backend", default="auto", show_default=True, metavar="NAME", help="auto, npu, onnx or torch.")
+@click.option("--device", metavar="NAME", help="cpu, cuda:0, npu:0 ...; the backend's default where not given.")
+@click.option("--precision", metavar="NAME", help="For npu: strict (the default), production or fp16.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the network.")
 @click.option("--conf", type=click.FloatRange(0, 1), help="Score threshold.")
 @click.option("--iou", type=click.FloatRange(0, 1), help="IoU threshold of non-maximum suppression.")
@@ -78,7 +79,7 @@ def cvrun(
 
 
 def _load(backend: str, options: dict[str, Any]) -> Predictor:
-    variant = read_variant_options(*(options[name] for name in ("input_size", "preprocess", "activation", "labels")))
+    variant = take_variant_options(options)
     classes = options["classes"]
     return load(
         options["model"],
@@ -87,6 +88,7 @@ def _load(backend: str, options: dict[str, Any]) -> Predictor:
         options=variant,
         device=options["device"],
         threads=options["threads"],
+        precision=options["precision"],
         score_threshold=options["conf"],
         iou_threshold=options["iou"],
         max_detections=options["max_det"],
@@ -101,6 +103,8 @@ def _load(backend: str, options: dict[str, Any]) -> Predictor:
 def _announce(asked: str, predictor: Predictor) -> None:
     if asked == "auto":
         click.echo(f"backend: {predictor.backend.name} on {predictor.backend.device}", err=True)
+    if getattr(predictor.backend, "settings", {}).get("simulated"):
+        click.echo("note: the NPU is simulated; times and rounding are not an Ascend device's", err=True)
     if predictor.untrained:
         click.echo("note: these weights are untrained; the results mean nothing", err=True)
 
@@ -142,6 +146,7 @@ def _run(predictor: Predictor, sources: tuple[str, ...], options: dict[str, Any]
         raise UsageError(f"--face belongs to one picture, there are {len(paths)}", "Run them one by one.")
     spec, backend = predictor.spec, predictor.backend
     run = Run(spec.name, spec.result, backend.name, backend.device, predictor.untrained, predictor.labels, names)
+    run.settings = getattr(backend, "settings", {})
     for source, error in missing:
         _note(run, source, error)
     size = options["batch_size"] or spec.batch_size

@@ -102,20 +102,19 @@ def variant_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def read_variant_options(
-    input_size: str | None, preprocess: str | None, activation: str | None, labels: Path | None
-) -> VariantOptions:
-    """Turn the values of `variant_options` into their parsed form.
+def take_variant_options(options: dict[str, Any]) -> VariantOptions:
+    """Take the values of `variant_options` out of a command's options, and return them in their parsed form.
 
     Raises:
         UsageError: A size that is not H or H,W.
         InputError: A label file that cannot be read.
 
     """
+    input_size, labels = options.pop("input_size"), options.pop("labels")
     return VariantOptions(
         None if input_size is None else _parse_size(input_size),
-        preprocess,
-        activation,
+        options.pop("preprocess"),
+        options.pop("activation"),
         _choose_labels(labels),
     )
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..models.landmarks68.contours import CONTOURS
 from ..models.results import Detections, Landmarks
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 # Classes that are written onto a picture; the others have little to say.
 _TOP = 5
+# Points that would fit side by side into a face, at their largest.
+_DOTS = 80
 # No font has a character of this number: what it draws is what it draws for all that it has not.
 _NO_CHARACTER = "\U0010ffff"
 
@@ -39,7 +42,7 @@ class _Style(NamedTuple):
 
     Attributes:
         line: Width of a line; a rim is one pixel more on each side.
-        dot: Radius of a point.
+        dot: Radius of a point at most.
         font: Of tags.
         small: Of numbers beside points.
 
@@ -134,27 +137,31 @@ def _draw_box(pen: ImageDraw.ImageDraw, box: NDArray[np.float32], colour: Colour
 
 
 def _draw_landmarks(canvas: Image.Image, faces: Landmarks, style: _Style, *, contours: bool, numbers: bool) -> None:
-    from ..models.landmarks68.contours import CONTOURS
-
     pen = ImageDraw.Draw(canvas)
     boxes: Sequence[NDArray[np.float32] | None] = [None] * len(faces) if faces.boxes is None else list(faces.boxes)
     for box, points in zip(boxes, faces.points, strict=True):
         if box is not None:
             _draw_box(pen, box, _WHITE, style.line)
+        # A small face in a large picture gets small points.
+        dot = max(1, round(min(style.dot, float(np.ptp(points, axis=0).max()) / _DOTS)))
         places = [(float(x), float(y)) for x, y in points]
+        if contours:
+            _draw_contours(pen, places, min(style.line, dot))
         for index, contour in enumerate(CONTOURS):
-            line = [places[point] for point in (*contour.points, *contour.points[: contour.closed])]
-            if contours:
-                pen.line(line, fill=_BLACK, width=style.line + 2, joint="curve")
-                pen.line(line, fill=class_colour(index), width=style.line, joint="curve")
-        for index, contour in enumerate(CONTOURS):
-            for point in contour.points:
-                x, y = places[point]
-                for radius, fill in ((style.dot + 1, _BLACK), (style.dot, class_colour(index))):
+            for x, y in (places[point] for point in contour.points):
+                for radius, fill in ((dot + 1, _BLACK), (dot, class_colour(index))):
                     pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
         for number, (x, y) in enumerate(places if numbers else ()):
-            where = (x + style.dot + 1, y - style.dot - 1)
-            pen.text(where, str(number), fill=_WHITE, font=style.small, anchor="ls", stroke_width=1, stroke_fill=_BLACK)
+            place = (x + dot + 1, y - dot - 1)
+            pen.text(place, str(number), fill=_WHITE, font=style.small, anchor="ls", stroke_width=1, stroke_fill=_BLACK)
+
+
+def _draw_contours(pen: ImageDraw.ImageDraw, places: Sequence[tuple[float, float]], width: int) -> None:
+    for index, contour in enumerate(CONTOURS):
+        back = contour.points[:1] if contour.closed else ()
+        line = [places[point] for point in (*contour.points, *back)]
+        pen.line(line, fill=_BLACK, width=width + 2, joint="curve")
+        pen.line(line, fill=class_colour(index), width=width, joint="curve")
 
 
 def _draw_classes(canvas: Image.Image, classes: Classification, style: _Style, names: Mapping[str, str]) -> None:

@@ -161,7 +161,8 @@ class NpuBackend:
         device: "npu:N".
         settings: What the numbers depend on: ``soc``, ``device_index``, ``precision``, ``conv_allow_hf32``,
             ``matmul_allow_hf32``, ``float32_in_float16`` (whether the SoC computes so whatever is asked),
-            ``jit_compile``, ``allow_internal_format``, ``torch``, ``torch_npu``, ``cann`` (None where it is not told).
+            ``jit_compile``, ``allow_internal_format``, ``torch``, ``torch_npu``, ``simulated`` (whether that calls
+            itself so: then the numbers say nothing about an Ascend device), ``cann`` (None where it is not told).
         compile_seconds: For each input shape, the time of its first run, in which its operators were compiled.
 
     """
@@ -221,6 +222,7 @@ class NpuBackend:
         npu.config.allow_internal_format = False  # write-only, and its default varies
         self._set_precision()
         soc = npu.get_device_name(self._device)
+        torch_npu: str = importlib.import_module("torch_npu").__version__
         in_float16 = _FP16_SOC.match(soc) is not None
         self.settings: dict[str, Any] = {
             "soc": soc,
@@ -232,7 +234,8 @@ class NpuBackend:
             "jit_compile": False,
             "allow_internal_format": False,
             "torch": self._torch.__version__,
-            "torch_npu": importlib.import_module("torch_npu").__version__,
+            "torch_npu": torch_npu,
+            "simulated": "simulated" in torch_npu,
             "cann": _cann_version(npu),
         }
         if in_float16 and self._precision != "fp16":

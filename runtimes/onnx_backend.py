@@ -80,8 +80,22 @@ class OnnxBackend:
         self.outputs = [entry.name for entry in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the outputs by name."""
-        return dict(zip(self.outputs, self._session.run(self.outputs, dict(inputs)), strict=True))
+        """Return the outputs by name.
+
+        Raises:
+            ArtifactError: The file does not take these inputs, or cannot be run.
+
+        """
+        try:
+            values = self._session.run(self.outputs, dict(inputs))
+        except Exception as error:  # onnxruntime's exceptions have no public base class
+            shapes = ", ".join(f"{name} {value.shape}" for name, value in inputs.items())
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ArtifactError(f"the file cannot be run on {shapes}: {reason}", "Export it again.") from error
+        return dict(zip(self.outputs, values, strict=True))
+
+    def warm_up(self, inputs: Mapping[str, Array]) -> None:
+        """Do nothing: no run compiles."""
 
     def close(self) -> None:
         """Drop the session."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..models.errors import ArtifactError, InputError, UsageError, WeightsError, did_you_mean
+from ..models.landmarks68.contours import NUM_POINTS
 from ..models.lazy import resolve
 from ..models.registry import get_model
 from ..models.results import Landmarks
@@ -38,7 +39,6 @@ ARTIFACTS = Path("artifacts")
 # Larger batches are run in pieces: on a CPU they gain nothing, and memory stays bounded.
 _MAX_BATCH = 8
 _BOX_SIDES = 4
-_POINTS = 68  # of a face, in the scheme of 300W
 
 
 class View(NamedTuple):
@@ -59,7 +59,7 @@ class View(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Milliseconds an image, by stage. Reading the file is not in it."""
+    """Milliseconds an image, by stage. Reading the file and the warm-up of a new input shape are not in it."""
 
     preprocess: float
     network: float
@@ -150,12 +150,14 @@ class Predictor:
             start = time.perf_counter()
             inputs, frames = self.prepare(chunk)
             prepared = time.perf_counter()
+            self.backend.warm_up({self.spec.input_name: inputs})
+            warm = time.perf_counter()
             outputs = self.backend.run({self.spec.input_name: inputs})
             self._check_finite(outputs)
             ran = time.perf_counter()
             choice = {} if self.classes is None else {"classes": self.classes}
             results += self._postprocess(outputs, frames, self.postprocess_params, self.labels, **choice)
-            seconds += np.diff([start, prepared, ran, time.perf_counter()])
+            seconds += (prepared - start, ran - warm, time.perf_counter() - ran)
         if face_boxes is not None:
             found = iter(results)
             results = [join_faces([next(found) for _ in views_of_one]) for views_of_one in views]
@@ -229,6 +231,7 @@ def load(
     class_agnostic: bool | None = None,
     classes: Sequence[str] | None = None,
     batch_size: int | None = None,
+    precision: str | None = None,
     offline: bool = False,
     cache_dir: Path | None = None,
     artifacts: Path = ARTIFACTS,
@@ -237,10 +240,10 @@ def load(
 
     Args:
         model: An exported .onnx file, or a model's name.
-        backend: "auto", "onnx" or "torch".
-        weights: For torch: what to build the network from; see `cvport.models.checkpoint.open_weights`.
-        options: For torch and a model's name: what the weights do not tell.
-        device: "cpu", "cuda:0" ...; None for the backend's default.
+        backend: "auto", "onnx", "npu" or "torch".
+        weights: For torch and npu: what to build the network from; see `cvport.models.checkpoint.open_weights`.
+        options: For torch or npu and a model's name: what the weights do not tell.
+        device: "cpu", "cuda:0", "npu:0" ...; None for the backend's default.
         threads: Of the network; None for the backend's default.
         score_threshold: Instead of the model's default.
         iou_threshold: Instead of the model's default.
@@ -248,6 +251,8 @@ def load(
         class_agnostic: Instead of the model's default.
         classes: Report only classes of these names.
         batch_size: Rows that the network gets at most in one run; see `Predictor`.
+        precision: For npu: "strict" (float32, the default), "production" (as the device computes when nothing is
+            said) or "fp16".
         offline: Never use the network to find weights.
         cache_dir: Where downloaded weights are kept.
         artifacts: Where the published artifact of a model's name is looked for.
@@ -260,7 +265,8 @@ def load(
 
     """
     name = choose_backend(backend, device)
-    request = _Request(name, device, threads, options or VariantOptions(), weights, offline, cache_dir)
+    _check_precision(name, precision)
+    request = _Request(name, device, threads, precision, options or VariantOptions(), weights, offline, cache_dir)
     if BACKENDS[name].needs == "onnx":
         predictor = _from_file(_find_artifact(model, artifacts), request)
     elif _is_file(model):
@@ -276,6 +282,13 @@ def load(
     _adjust(predictor, {key: value for key, value in changes.items() if value is not None}, classes)
     predictor.batch_size = batch_size
     return predictor
+
+
+def _check_precision(backend: str, precision: str | None) -> None:
+    known = BACKENDS[backend].precisions
+    if precision is not None and precision not in known:
+        hint = did_you_mean(precision, known) if known else "Only the NPU has a choice of precision; leave it out."
+        raise UsageError(f"backend {backend} has no precision {precision!r}", hint)
 
 
 def _adjust(predictor: Predictor, changes: Mapping[str, Any], classes: Sequence[str] | None) -> None:
@@ -296,7 +309,7 @@ def _adjust(predictor: Predictor, changes: Mapping[str, Any], classes: Sequence[
 def join_faces(faces: Sequence[Landmarks]) -> Landmarks:
     """Return the faces of one picture as one result."""
     if not faces:
-        return Landmarks(np.empty((0, _POINTS, 2), np.float32), np.empty((0, _BOX_SIDES), np.float32))
+        return Landmarks(np.empty((0, NUM_POINTS, 2), np.float32), np.empty((0, _BOX_SIDES), np.float32))
     boxes = [face.boxes for face in faces if face.boxes is not None]
     return Landmarks(np.concatenate([face.points for face in faces]), np.concatenate(boxes) if boxes else None)
 
@@ -312,6 +325,7 @@ class _Request(NamedTuple):
     backend: str
     device: str | None
     threads: int | None
+    precision: str | None
     options: VariantOptions
     weights: str | Path | None
     offline: bool
@@ -320,7 +334,8 @@ class _Request(NamedTuple):
     def open_backend(self, runnable: object) -> Any:  # noqa: ANN401
         """Open the backend on what it runs: a path, or a network."""
         target = f"{BACKENDS[self.backend].module}:open_backend"
-        return resolve(target, __package__ or "")(runnable, self.device, self.threads)
+        choice = {} if self.precision is None else {"precision": self.precision}
+        return resolve(target, __package__ or "")(runnable, self.device, self.threads, **choice)
 
     def open_weights(self, spec: ModelSpec) -> Checkpoint:
         from ..models.checkpoint import open_weights  # not needed to run a file, and every start would pay for it

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..models.errors import UsageError
+from ..models.landmarks68.contours import NUM_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from .predictor import Timing
 
 SCHEMA_VERSION = 1
-_POINTS = 68  # of a face, in the scheme of 300W
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class Prediction:
 
 @dataclass
 class Run:
-    """All that one command did; *names* are what people read instead of some labels."""
+    """All that one command did.
+
+    *names* are what people read instead of some labels, *settings* what the numbers of a device depend on.
+    """
 
     model: str
     kind: str
@@ -49,6 +52,7 @@ class Run:
     untrained: bool
     labels: Sequence[str]
     names: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     predictions: list[Prediction] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
@@ -61,6 +65,7 @@ def as_json(run: Run) -> str:
         "backend": run.backend,
         "device": run.device,
         **({"untrained": True} if run.untrained else {}),
+        **({"settings": dict(run.settings)} if run.settings else {}),
         "results": [prediction.to_dict() for prediction in run.predictions],
         "errors": run.errors,
     }
@@ -116,7 +121,7 @@ def as_coco(run: Run) -> str:
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, "iscrowd": 0, **annotation})
     categories: list[dict[str, Any]] = [{"id": i, "name": name} for i, name in enumerate(run.labels)]
     if run.kind == "faces":
-        categories = [{"id": 0, "name": "face", "keypoints": [str(number) for number in range(_POINTS)]}]
+        categories = [{"id": 0, "name": "face", "keypoints": [str(number) for number in range(NUM_POINTS)]}]
     return json.dumps({"images": images, "annotations": annotations, "categories": categories}, ensure_ascii=False)
 
 

@@ -69,6 +69,9 @@ class TorchBackend:
             outputs = self._network(torch.from_numpy(np.ascontiguousarray(array)).to(self._device))
             return {name: value.cpu().numpy() for name, value in outputs.items()}
 
+    def warm_up(self, inputs: Mapping[str, Array]) -> None:
+        """Do nothing: no run compiles."""
+
     def close(self) -> None:
         """Drop the network."""
         self._network = None

@@ -71,6 +71,19 @@ def golden_nanodet(shared: Path) -> Golden:
     return Golden(manifest, state, pixels, np.load(folder / "golden_seed0.npz"))
 
 
+@pytest.fixture(scope="session")
+def golden_landmarks68(shared: Path) -> Golden:
+    """300W, seed 0."""
+    folder = shared / "goldens/landmarks68"
+    if not folder.is_dir():
+        pytest.skip(f"the ground truth is not here: {folder}")
+    seeded = _module(shared / "goldens/seeded.py")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    state = seeded.seeded_state_dict(manifest, 0) | dict(np.load(folder / "constants.npz"))
+    pixels = seeded.seeded_input(manifest["input"]["shape_golden"], 0)
+    return Golden(manifest, state, pixels, np.load(folder / "golden_small_seed0.npz"))
+
+
 @pytest.fixture
 def npu() -> Iterator[Any]:
     """A machine with one simulated Ascend device; its knobs may be turned, see tests/npu_sim/machine.py."""

@@ -21,7 +21,7 @@ from cvport.models.registry import get_model
 from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.seeded import seeded_state
 from cvport.models.yolox.variant import megvii_variant
-from cvport.runtimes.predictor import Predictor, load
+from cvport.runtimes.predictor import Predictor, View, load
 from cvport.runtimes.seal import SCHEMA_VERSION, Seal
 from figures import Lap, Stopwatch
 from numpy.typing import NDArray
@@ -195,7 +195,7 @@ class Scene:
 def scene(size: str) -> Scene:
     """Open the exported network of that size and set its thresholds."""
     predictor = load(onnx_file(size), backend="onnx", threads=1)
-    inputs, _ = predictor.prepare([photo()])
+    inputs, _ = predictor.prepare([View(photo())])
     scores = _scores(predictor.backend.run({"input": inputs}))
     threshold = float(np.sort(scores.max(axis=0))[-CANDIDATES])
     low, high = 0.0, 1.0

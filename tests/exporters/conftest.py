@@ -10,6 +10,8 @@ from typing import Any
 
 import onnx
 import pytest
+import torch
+from cvport.exporters import export as module
 from cvport.exporters.export import make_onnx, make_seal, verify
 from cvport.exporters.graph import tool_versions
 from cvport.exporters.parity import Reference, make_reference
@@ -92,3 +94,22 @@ def small() -> Small:
 @pytest.fixture(scope="session", name="make_small")
 def _make_small() -> Callable[..., Small]:
     return make_small
+
+
+@pytest.fixture
+def weights(small, tmp_path):
+    path = tmp_path / "nano.pth"
+    torch.save({"model": {key: torch.from_numpy(value) for key, value in small.checkpoint.state.items()}}, path)
+    return path
+
+
+@pytest.fixture
+def quick(small, monkeypatch):
+    """Reuse one traced graph, sealed anew: tracing is the same each time and takes most of an export."""
+
+    def make_onnx(_spec, _network, seal, progress):
+        progress("tracing the network")
+        model = onnx.load_from_string(small.onnx)
+        return module.finish(model, seal)
+
+    monkeypatch.setattr(module, "make_onnx", make_onnx)

@@ -23,25 +23,6 @@ from cvport.runtimes.console import run_command
 OPTIONS = VariantOptions(input_size=(160, 160))
 
 
-@pytest.fixture
-def weights(small, tmp_path):
-    path = tmp_path / "nano.pth"
-    torch.save({"model": {key: torch.from_numpy(value) for key, value in small.checkpoint.state.items()}}, path)
-    return path
-
-
-@pytest.fixture
-def quick(small, monkeypatch):
-    """Reuse one traced graph, sealed anew: tracing is the same each time and takes most of an export."""
-
-    def make_onnx(_spec, _network, seal, progress):
-        progress("tracing the network")
-        model = onnx.load_from_string(small.onnx)
-        return module.finish(model, seal)
-
-    monkeypatch.setattr(module, "make_onnx", make_onnx)
-
-
 def snapshot(folder):
     """Every file below a folder, links followed, with its bytes."""
     found = {}

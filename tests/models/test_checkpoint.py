@@ -186,11 +186,12 @@ def test_a_hugging_face_folder(tmp_path, state):
 
 def test_a_modelscope_folder(tmp_path, state):
     (tmp_path / "configuration.json").write_text('{"framework": "pytorch"}', encoding="utf-8")
-    (tmp_path / "config.json").write_text('{"framework": "other"}', encoding="utf-8")
+    # As in a mirror of a Hugging Face model.
+    (tmp_path / "config.json").write_text('{"framework": "other", "id2label": {"0": "sad"}}', encoding="utf-8")
     torch.save(state, tmp_path / "pytorch_model.pt")
     checkpoint = open_weights(SPEC, tmp_path)
     assert_read(checkpoint, state)
-    assert checkpoint.config == {"framework": "pytorch"}
+    assert checkpoint.config == {"framework": "pytorch", "id2label": {"0": "sad"}}
 
 
 def test_a_folder_with_one_checkpoint_of_any_name(tmp_path, state):

@@ -1,7 +1,9 @@
 """Downloads, with the client libraries themselves in their offline mode: nothing here uses the network."""
 
+import logging
 import socket
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -116,20 +118,25 @@ def test_a_missing_client_names_the_extra(monkeypatch, address, module, library)
 
 @pytest.mark.parametrize(("scheme", "module"), [("ms", "modelscope.hub.snapshot_download"), ("hf", "huggingface_hub")])
 def test_what_the_client_is_asked_for(monkeypatch, tmp_path, scheme, module):
-    asked = {}
+    asked = []
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "snapshots" / "v1"
+    folder.mkdir(parents=True)
+    (folder / "model.pt").touch()
 
     def snapshot_download(name, **options):
-        asked.update(options, name=name)
-        return str(tmp_path)
+        asked.append({**options, "name": name})
+        return str(folder)
 
     for package in (module.split(".")[0], module.rpartition(".")[0]):
         if package:
             monkeypatch.setitem(sys.modules, package, SimpleNamespace(__path__=[]))
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(snapshot_download=snapshot_download))
-    assert download(f"{scheme}:org/model@v1", offline=True, cache_dir=tmp_path / "cache") == tmp_path
-    patterns = asked.pop("allow_patterns")
+    assert download(f"{scheme}:org/model@v1", offline=True, cache_dir=Path("~/cache")) == folder
+    (options,) = asked
+    patterns = options.pop("allow_patterns")
     assert {"*.pt", "*.safetensors", "*.json"} <= set(patterns)
-    assert asked == {
+    assert options == {
         "name": "org/model",
         "revision": "v1",
         "local_files_only": True,
@@ -137,8 +144,8 @@ def test_what_the_client_is_asked_for(monkeypatch, tmp_path, scheme, module):
     }
     asked.clear()
     download(f"{scheme}:org/model")
-    assert asked.pop("allow_patterns") == patterns
-    assert asked == {"name": "org/model", "local_files_only": False}
+    assert [pattern for options in asked for pattern in options.pop("allow_patterns")] == patterns
+    assert all(options == {"name": "org/model", "local_files_only": False} for options in asked)
 
 
 @pytest.mark.parametrize(("error", "reason"), [(OSError(" no route\nto the host"), "no route"), (OSError(), "OSError")])
@@ -152,3 +159,51 @@ def test_a_download_that_fails(monkeypatch, error, reason):
     assert caught.value.message == f"cannot get hf:org/model: {reason}"
     assert "network" in caught.value.hint
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("level", ["WARNING", "INFO"])
+def test_what_a_client_prints_goes_to_the_log(monkeypatch, tmp_path, capsys, caplog, level):
+    client = logging.getLogger("huggingface_hub")
+    before = client.level
+
+    def snapshot_download(name, **options):
+        print("a notice")
+        print("\r 50%|#####     | 1/2", end="", file=sys.stderr)
+        print("a warning", file=sys.stderr)
+        assert logging.getLevelName(client.level) == level
+        (tmp_path / "model.pt").touch()
+        return str(tmp_path)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
+    ours = logging.getLogger("cvport.models.hub")
+    monkeypatch.setattr(ours, "propagate", False)  # to handlers that tests of the commands have left
+    monkeypatch.setattr(ours, "handlers", [caplog.handler])
+    with caplog.at_level(level, logger=ours.name):
+        download("hf:org/model")
+    assert capsys.readouterr() == ("", "")
+    said = ["a notice", "a warning", f"hf:org/model is in {tmp_path}"]
+    assert caplog.messages == (said if level == "INFO" else [])
+    assert client.level == before
+
+
+def test_what_an_interrupted_download_left_is_not_whole(monkeypatch, tmp_path):
+    for name in ("model.pt", "model.safetensors.incomplete"):
+        (tmp_path / name).touch()
+    client = SimpleNamespace(snapshot_download=lambda name, **options: str(tmp_path))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", client)
+    with pytest.raises(WeightsError, match=r"not downloaded completely: .*model\.safetensors\.incomplete") as caught:
+        download("hf:org/model", offline=True)
+    assert "without --offline" in caught.value.hint
+    assert download("hf:org/model") == tmp_path
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), PermissionError(13, "Denied", "/cache")])
+def test_a_cache_that_cannot_take_it(monkeypatch, error):
+    def snapshot_download(name, **options):
+        raise error
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
+    with pytest.raises(WeightsError) as caught:
+        download("hf:org/model")
+    assert error.strerror in caught.value.message
+    assert "--cache-dir DIR" in caught.value.hint

@@ -11,7 +11,11 @@ from cvport import models
 from cvport.models import errors
 from cvport.models.spec import VariantOptions
 from cvport.runtimes import console, onnx_backend
-from cvport.runtimes.console import overview, progress, read_variant_options, set_verbosity, show_error
+from cvport.runtimes.console import overview, progress, set_verbosity, show_error, take_variant_options
+
+
+def options_of(**given):
+    return take_variant_options({"input_size": None, "preprocess": None, "activation": None, "labels": None, **given})
 
 
 def command(action):
@@ -174,19 +178,19 @@ def test_progress_on_a_terminal(monkeypatch, capsys):
     [("416", (416, 416)), ("320,640", (320, 640)), ("320x640", (320, 640)), (" 320 , 640 ", (320, 640))],
 )
 def test_input_size(text, size):
-    assert read_variant_options(text, None, None, None) == VariantOptions(input_size=size)
+    assert options_of(input_size=text) == VariantOptions(input_size=size)
 
 
 @pytest.mark.parametrize("text", ["", ",", "320,", "320,640,3", "-320", "3.5", "big", "²", "320;640"])
 def test_input_size_that_is_none(text):
     with pytest.raises(errors.UsageError, match="is not an input size") as caught:
-        read_variant_options(text, None, None, None)
+        options_of(input_size=text)
     assert "320,640" in caught.value.hint
 
 
 def test_options_are_passed_on():
-    assert read_variant_options(None, None, None, None) == VariantOptions()
-    assert read_variant_options(None, "megvii", "relu", None) == VariantOptions(preprocess="megvii", activation="relu")
+    assert options_of() == VariantOptions()
+    assert options_of(preprocess="megvii", activation="relu") == VariantOptions(preprocess="megvii", activation="relu")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +204,7 @@ def test_options_are_passed_on():
 )
 def test_labels(tmp_path, content, labels):
     (tmp_path / "names.txt").write_bytes(content)
-    assert read_variant_options(None, None, None, tmp_path / "names.txt").labels == labels
+    assert options_of(labels=tmp_path / "names.txt").labels == labels
 
 
 @pytest.mark.parametrize(
@@ -217,14 +221,14 @@ def test_labels_that_cannot_be_read(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(errors.InputError, match=message) as caught:
-        read_variant_options(None, None, None, path)
+        options_of(labels=path)
     assert "names.txt" in caught.value.message
     assert "one label a line" in caught.value.hint
 
 
 def test_labels_in_a_folder(tmp_path):
     with pytest.raises(errors.InputError, match="cannot read the labels"):
-        read_variant_options(None, None, None, tmp_path)
+        options_of(labels=tmp_path)
 
 
 # --- the overview

@@ -1,0 +1,37 @@
+"""The classifier of facial emotions as data. The names of input and output are the contract of the exported file."""
+
+from __future__ import annotations
+
+from ..spec import ModelSpec
+
+SPEC = ModelSpec(
+    name="emotion",
+    package=__package__ or "",
+    task="facial emotions, 7 classes",
+    result="scores",
+    input_name="pixel_values",
+    output_names=("logits",),
+    outputs="logits (N,7), before the softmax",
+    sizes="224x224 (what the position embeddings tell)",
+    stride=None,
+    labels=("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy"),
+    label_lists={
+        "facial_emotions_image_detection": ("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy"),
+        "vit-face-expression": ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"),
+    },
+    translations={
+        "zh": {
+            "sad": "悲伤",
+            "disgust": "厌恶",
+            "angry": "生气",
+            "neutral": "中性",
+            "fear": "恐惧",
+            "surprise": "惊讶",
+            "happy": "开心",
+        }
+    },
+    hub="hf:trpakov/vit-face-expression",
+    for_inference=".names:for_inference",
+    for_export=".export_form:export_form",
+    batch_size=8,
+)

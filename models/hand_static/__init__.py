@@ -1,0 +1,1 @@
+"""MobileFaceNet with a classifying head: fifteen hand gestures, and any other checkpoint of the same structure."""

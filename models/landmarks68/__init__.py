@@ -1,0 +1,1 @@
+"""STAR's stacked hourglass network: 68 facial landmarks."""

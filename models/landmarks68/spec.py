@@ -1,0 +1,21 @@
+"""STAR's landmark network as data. The name of the output is the contract of the exported file."""
+
+from __future__ import annotations
+
+from ..spec import ModelSpec
+
+SPEC = ModelSpec(
+    name="landmarks68",
+    package=__package__ or "",
+    task="68 facial landmarks (300W)",
+    result="faces",
+    input_name="input",
+    output_names=("landmarks",),
+    outputs="landmarks (N,68,2), x y in [-1,1]",
+    sizes="256x256",
+    stride=None,
+    labels=(),
+    # No public address is known to hold these weights.
+    hub=None,
+    for_inference=".plan:for_inference",
+)

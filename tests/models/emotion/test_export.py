@@ -1,0 +1,113 @@
+"""The way from weights to a judged file, and that the gate sees what goes wrong on it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from cvport.exporters.export import make_onnx, make_seal, verify
+from cvport.exporters.graph import tool_versions
+from cvport.exporters.parity import make_reference
+from cvport.exporters.probes import built_in_cases
+from cvport.models.checkpoint import Checkpoint
+from cvport.models.emotion.seeded import seeded_state
+from cvport.models.emotion.spec import SPEC
+from cvport.runtimes.seal import KEY
+
+LEGS = {"torch": {"status": "ran"}, "onnx": {"status": "ran"}}
+NAME = "vit.layers.0.attention.v_proj.weight"
+
+
+class Made:
+    """A small seeded network, its file, and the reference that it is compared with."""
+
+    def __init__(self, variant):
+        self.checkpoint = Checkpoint(seeded_state(variant, 0), "seeded:0", "0" * 64, untrained=True)
+        self.plan = SPEC.plan(self.checkpoint)
+        self.network = SPEC.build_network(self.checkpoint.state, self.plan.variant)
+        self.seal = make_seal(SPEC, self.checkpoint, self.plan, "dynamic", tool_versions())
+        self.onnx = make_onnx(SPEC, self.network, self.seal, lambda _step: None)
+        self.reference = self.refer(self.network)
+
+    def refer(self, network, **preprocess):
+        plan = self.plan._replace(preprocess=replace(self.plan.preprocess, **preprocess))
+        return make_reference(SPEC, plan, network, built_in_cases("dynamic"), untrained=True, tolerances=())
+
+    def verify(self, folder, data=None, reference=None):
+        path = folder / "emotion.onnx"
+        path.write_bytes(data or self.onnx)
+        return verify(path, reference or self.reference, self.seal, LEGS, self.plan.decided_by)
+
+    def with_sealed(self, part, changes):
+        model = onnx.load_from_string(self.onnx)
+        (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
+        content = json.loads(entry.value)
+        content[part] |= changes
+        entry.value = json.dumps(content)
+        return model.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def made(small):
+    return Made(small)
+
+
+def failed(record, tier):
+    return [entry["what"] for entry in record["comparisons"] if entry["tier"] == tier and entry["verdict"] != "passed"]
+
+
+def test_clean_export_passes(made, tmp_path):
+    record = made.verify(tmp_path)
+    assert record["verdict"] == "passed"
+    assert {entry["tier"] for entry in record["comparisons"]} >= {"tensors", "spread", "decoded", "seal"}
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("preprocess", {"colour": "bgr"}),
+        ("preprocess", {"mean": [103.53, 116.28, 123.675]}),
+        ("preprocess", {"std": [255.0, 255.0, 255.0]}),
+    ],
+    ids=str,
+)
+def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path, part, changes):
+    record = made.verify(tmp_path, made.with_sealed(part, changes))
+    assert record["verdict"] == "failed"
+    assert failed(record, "decoded")
+    assert not failed(record, "tensors")
+    assert failed(record, "seal") == [part]
+
+
+def test_one_tensor_scaled_by_one_percent_is_seen(made, tmp_path):
+    state = {**made.checkpoint.state, NAME: made.checkpoint.state[NAME] * np.float32(1.01)}
+    network = SPEC.build_network(state, made.plan.variant)
+    assert failed(made.verify(tmp_path, reference=made.refer(network)), "tensors") == ["logits", "logits"]
+
+
+def test_the_approximate_gelu_is_seen(made, tmp_path):
+    network = SPEC.build_network(made.checkpoint.state, replace(made.plan.variant, activation="gelu_pytorch_tanh"))
+    assert failed(made.verify(tmp_path, reference=made.refer(network)), "tensors") == ["logits", "logits"]
+
+
+def test_inputs_and_outputs_are_the_contract(made):
+    session = onnxruntime.InferenceSession(made.onnx, providers=["CPUExecutionProvider"])
+    assert [(x.name, x.shape) for x in session.get_inputs()] == [("pixel_values", ["batch", 3, 48, 48])]
+    assert [(x.name, x.shape) for x in session.get_outputs()] == [("logits", ["batch", 7])]
+    for batch in (1, 5):
+        pixels = np.random.default_rng(batch).normal(size=(batch, 3, 48, 48)).astype(np.float32)
+        (logits,) = session.run(None, {"pixel_values": pixels})
+        with torch.inference_mode():
+            expected = made.network(torch.from_numpy(pixels))["logits"]
+        np.testing.assert_allclose(logits, expected, rtol=0, atol=2e-5)
+
+
+def test_the_seal_tells_labels_and_numbers(made):
+    (entry,) = (prop for prop in onnx.load_from_string(made.onnx).metadata_props if prop.key == KEY)
+    content = json.loads(entry.value)
+    assert content["labels"] == list(SPEC.labels)
+    assert content["preprocess"]["colour"] == "rgb"
+    assert content["variant"]["heads"] == 2

@@ -325,6 +325,7 @@ def test_settings_are_set_and_told(npu, tiny, precision, conv):
             "allow_internal_format": False,
             "torch": torch.__version__,
             "torch_npu": torch.__version__.partition("+")[0] + "+simulated",
+            "simulated": True,
             "cann": "8.3.RC1",
         }
     assert (npu.conv_hf32, npu.matmul_hf32) == (conv, False)
@@ -407,10 +408,7 @@ def test_predictor_finds_the_same(npu, tmp_path):
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
     whole, network = calls["npu"]
-    moved = whole["aten::_copy_from"] - network["aten::_copy_from"]  # the weights, once
-    assert moved == len(YOLOX.fuse(YOLOX.build_network(state)).state_dict())
-    pinned = 1 + len(YOLOX.output_names)
-    assert whole - network == {"aten::_copy_from": moved, "aten::_pin_memory": pinned}, "boxes do not touch the device"
+    assert set(whole) == {*network, "aten::_pin_memory"}, "boxes do not touch the device"
 
 
 # --- waiting for the device

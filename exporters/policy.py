@@ -141,7 +141,6 @@ def tensor_limit(floor: TensorStats) -> TensorLimit:
 def detection_limit(floor: Matching, safety: float = SAFETY) -> DetectionLimit:
     """Derive the limits of decoded results from what the reference's rounding error does to them."""
     score = max((pair.score for pair in floor.pairs), default=0.0)
-    mean = sum(pair.score for pair in floor.pairs) / max(len(floor.pairs), 1)
     px = max((pair.px for pair in floor.pairs), default=0.0)
     loss = max((1 - pair.iou for pair in floor.pairs), default=0.0)
     px_limit = max(safety * px, _MIN_PX)
@@ -150,7 +149,7 @@ def detection_limit(floor: Matching, safety: float = SAFETY) -> DetectionLimit:
         px=px_limit,
         # A box of no area counts its shift in pixels as lost IoU.
         iou=1 - min(max(safety * loss, px_limit), _MAX_IOU_LOSS),
-        mean_score=max(safety * mean, _MIN_SCORE),
+        mean_score=max(safety * score, _MIN_SCORE),  # a mean over other candidates is another one
         derived=(
             f"{safety:g} x what the reference's rounding does (score {score:.2e}, {px:.2e} px, IoU -{loss:.2e}), "
             f"at least score {_MIN_SCORE:g}, {_MIN_PX:g} px"
@@ -160,11 +159,9 @@ def detection_limit(floor: Matching, safety: float = SAFETY) -> DetectionLimit:
 
 def landmark_limit(floor: Mapping[str, Any], safety: float = SAFETY) -> LandmarkLimit:
     """Derive the limits of points from what the reference's rounding error does to them."""
-    derived = (
-        f"{safety:g} x what the reference's rounding does ({floor['max']:.2e} px, {floor['mean']:.2e} in the mean), "
-        f"at least {_MIN_PX:g} px"
-    )
-    return LandmarkLimit(max(safety * floor["max"], _MIN_PX), max(safety * floor["mean"], _MIN_PX), derived)
+    derived = f"{safety:g} x what the reference's rounding does ({floor['max']:.2e} px), at least {_MIN_PX:g} px"
+    limit = max(safety * floor["max"], _MIN_PX)
+    return LandmarkLimit(limit, limit, derived)
 
 
 def class_limit(floor: Mapping[str, Any], safety: float = SAFETY) -> ClassLimit:

@@ -68,7 +68,8 @@ def cvrun(
 ) -> int:
     """Run a model on pictures: files, folders, patterns."""
     set_verbosity(quiet, verbose)
-    backend_name = choose_backend(backend, options["device"])
+    networks = options["weights"] is not None or not options["model"].lower().endswith(".onnx")
+    backend_name = choose_backend(backend, options["device"], networks=networks)
     if not sources:
         raise UsageError("no SOURCE", "Give files, folders or patterns: cvrun image.jpg")
     with _load(backend_name, options) as predictor:

@@ -18,7 +18,7 @@ from cvport.exporters.graph import tool_versions
 from cvport.models.checkpoint import open_weights
 from cvport.models.registry import get_model, list_models
 from cvport.runtimes.predictor import Predictor, load
-from figures import Lap, Row, Section, Stopwatch, compare, in_turns, timed
+from figures import Lap, Row, Section, Stopwatch, compare, in_turns, latency, timed
 from onnx import TensorProto, helper, shape_inference
 from subjects import CANDIDATES, ONE_THREAD, folder, one_thread, photo
 
@@ -57,8 +57,10 @@ def measure_models(quick: bool) -> Section:
         with one_thread():
             for name in list_models():
                 subject = _subject(name)
-                rows += _rows(name, subject, quick)
+                made, figures = _rows(name, subject, quick)
+                rows += made
                 details[name] = {**subject.details, "operations": subject.operations}
+                details |= figures
     finally:
         torch.set_num_threads(threads)
     notes = [
@@ -70,7 +72,7 @@ def measure_models(quick: bool) -> Section:
     return Section("every model", rows, notes, percent=True, details=details)
 
 
-def _rows(name: str, subject: _Subject, quick: bool) -> list[Row]:
+def _rows(name: str, subject: _Subject, quick: bool) -> tuple[list[Row], dict[str, dict[str, float]]]:
     picture, product = photo(), _matrix_product()
     subjects: dict[str, Callable[[], Lap]] = {
         "own": lambda: subject.watch.lap(lambda: subject.predictor(picture)),
@@ -80,11 +82,14 @@ def _rows(name: str, subject: _Subject, quick: bool) -> list[Row]:
     parts = in_turns(subjects, 10 if quick else 40)
     network = parts["own"]["network"]
     floor = parts["product"]["total"] * subject.operations / (2 * _SIDE**3)
-    return [
+    eager = parts["eager"]["total"]
+    figures = {f"{name} onnx": latency(network, eager), f"{name} torch": latency(eager, eager)}
+    rows = [
         compare(f"{name}: network", "arithmetic floor", floor, network, _FLOOR_TARGET),
-        compare(f"{name}: network", "PyTorch eager", parts["eager"]["total"], network, _EAGER_TARGET),
+        compare(f"{name}: network", "PyTorch eager", eager, network, _EAGER_TARGET),
         compare(f"{name}: pre+post", "network", network, parts["own"]["pre+post"], _STAGE_TARGETS.get(name)),
     ]
+    return rows, figures
 
 
 def _subject(name: str) -> _Subject:

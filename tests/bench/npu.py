@@ -23,7 +23,7 @@ def measure_npu(quick: bool) -> Section:
     import npu_sim
 
     notes = [
-        "SIMULATED: an Ascend device is not at hand. Copies are the host's own, operators run on the CPU; none of this is "
+        "SIMULATED: no Ascend device is at hand. Copies are the host's own and operators run on the CPU; nothing here is "
         "an Ascend device's speed. What is left between the two is the backend's own code",
     ]
     reason = npu_sim.why_not()

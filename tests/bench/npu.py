@@ -23,8 +23,8 @@ def measure_npu(quick: bool) -> Section:
     import npu_sim
 
     notes = [
-        "SIMULATED: no Ascend device is at hand. Copies are the host's own and operators run on the CPU; nothing here is "
-        "an Ascend device's speed. What is left between the two is the backend's own code",
+        "SIMULATED: no Ascend device is at hand. Copies are the host's own and operators run on the CPU; nothing here "
+        "is an Ascend device's speed. What is left between the two is the backend's own code",
     ]
     reason = npu_sim.why_not()
     if reason:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .measure import match_detections, measure_classes, measure_landmarks, summarise_matching
@@ -68,7 +67,7 @@ class Kind(NamedTuple):
 
     Attributes:
         limit_type: The dataclass of its limits.
-        derive: (decode, a row of exact outputs, the same row in float32) -> limits, from what rounding does.
+        derive: (decode, a row of exact outputs, the same row rounded, safety) -> limits, from what rounding does.
         measure: (reference, candidate) -> figures by name.
         judge: (reference, candidate, limits, variants) -> judgement; *variants* gives results of the reference with
             each threshold moved by its tolerance.
@@ -78,17 +77,19 @@ class Kind(NamedTuple):
     """
 
     limit_type: type[DecodedLimit]
-    derive: Callable[[Decode, Mapping[str, Array], Mapping[str, Array]], DecodedLimit]
+    derive: Callable[[Decode, Mapping[str, Array], Mapping[str, Array], float], DecodedLimit]
     measure: Callable[[Any, Any], Mapping[str, Any]]
     judge: Callable[[Any, Any, Any, Callable[[], Sequence[Any]]], Judgement]
     vary: Callable[..., Sequence[Result]] = lambda *_: ()
     best: int | None = None
 
 
-def _derive_detections(decode: Decode, exact: Mapping[str, Array], single: Mapping[str, Array]) -> DetectionLimit:
+def _derive_detections(
+    decode: Decode, exact: Mapping[str, Array], rounded: Mapping[str, Array], safety: float
+) -> DetectionLimit:
     # All the best candidates, suppressed or not: the extremes of a few dozen boxes say little about other pictures.
     everything = {"best": _FLOOR_CANDIDATES, "iou_threshold": 1.0, "max_detections": _FLOOR_CANDIDATES}
-    return detection_limit(match_detections(decode(exact, **everything), decode(single, **everything)))
+    return detection_limit(match_detections(decode(exact, **everything), decode(rounded, **everything)), safety)
 
 
 def _vary_detections(
@@ -112,13 +113,10 @@ def _vary_detections(
 
 
 def _derive(
-    measure: Callable[[Any, Any], Mapping[str, Any]],
-    derive: Callable[[Mapping[str, Any]], DecodedLimit],
-    decode: Decode,
-    exact: Mapping[str, Array],
-    single: Mapping[str, Array],
-) -> DecodedLimit:
-    return derive(measure(decode(exact), decode(single)))
+    measure: Callable[[Any, Any], Mapping[str, Any]], derive: Callable[[Mapping[str, Any], float], DecodedLimit]
+) -> Callable[[Decode, Mapping[str, Array], Mapping[str, Array], float], DecodedLimit]:
+    """Return the `Kind.derive` of a kind whose figures tell its limits."""
+    return lambda decode, exact, rounded, safety: derive(measure(decode(exact), decode(rounded)), safety)
 
 
 # By `ModelSpec.result`.
@@ -126,8 +124,6 @@ KINDS: Mapping[str, Kind] = {
     "detections": Kind(
         DetectionLimit, _derive_detections, summarise_matching, judge_detections, _vary_detections, BEST
     ),
-    "faces": Kind(
-        LandmarkLimit, partial(_derive, measure_landmarks, landmark_limit), measure_landmarks, judge_landmarks
-    ),
-    "scores": Kind(ClassLimit, partial(_derive, measure_classes, class_limit), measure_classes, judge_classes),
+    "faces": Kind(LandmarkLimit, _derive(measure_landmarks, landmark_limit), measure_landmarks, judge_landmarks),
+    "scores": Kind(ClassLimit, _derive(measure_classes, class_limit), measure_classes, judge_classes),
 }

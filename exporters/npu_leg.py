@@ -12,7 +12,7 @@ from ..runtimes.predictor import Predictor
 from .kinds import KINDS
 from .measure import TensorStats, measure_tensor
 from .parity import compare_legs, row, run_leg
-from .policy import npu_limits, rounding_npu_limits
+from .policy import NPU_SAFETY, npu_limits, rounding_npu_limits
 from .record import comparisons_to_dict, limits_to_dict
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def hf32_effect(reference: Reference, network: nn.Module) -> Effect:
         rounded = {name: value.numpy() for name, value in copy(torch.from_numpy(case.inputs[:1])).items()}
     tensors = {name: measure_tensor(exact[name], value) for name, value in rounded.items()}
     decode = partial(reference.decoder, frame=case.frames[0])
-    return Effect(tensors, KINDS[reference.spec.result].derive(decode, exact, rounded))
+    return Effect(tensors, KINDS[reference.spec.result].derive(decode, exact, rounded, NPU_SAFETY))
 
 
 def round_to_hf32(value: Tensor) -> Tensor:

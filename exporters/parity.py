@@ -17,7 +17,7 @@ from ..models.lazy import import_torch
 from ..runtimes.torch_backend import TorchBackend
 from .kinds import KINDS, Decoder
 from .measure import TensorStats, measure_tensor
-from .policy import Judgement, Limits, apply_tolerances, judge_spread, judge_tensor, tensor_limit
+from .policy import SAFETY, Judgement, Limits, apply_tolerances, judge_spread, judge_tensor, tensor_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -278,7 +278,7 @@ def _noise_floor(
     floor = {name: measure_tensor(exact[name], single[name]) for name in single}
     rounded = {name: value.astype(np.float32) for name, value in exact.items()}
     decode = partial(decoder, frame=frame)
-    return floor, KINDS[decoder.spec.result].derive(decode, rounded, single)
+    return floor, KINDS[decoder.spec.result].derive(decode, rounded, single, SAFETY)
 
 
 def _judge_spreads(reference: Reference) -> list[Comparison]:

@@ -22,7 +22,7 @@ Verdict = Literal["passed", "failed", "uninformative"]
 # of one percent in one tensor differs by hundreds of times. Ten keeps well clear of both.
 SAFETY = 10.0
 # An NPU adds in another order and approximates functions otherwise than a CPU: several times the usual noise is sound.
-_NPU_SAFETY = 4.0
+NPU_SAFETY = 4.0
 # Below this nothing is told apart: float32 carries 24 bits, and a handful of final operations each round once.
 _EPSILON = 16 * 2.0**-24
 _MIN_SCORE, _MIN_PX = 1e-5, 1e-2  # a hundredth of a pixel is nothing to a user
@@ -138,42 +138,42 @@ def tensor_limit(floor: TensorStats) -> TensorLimit:
     return TensorLimit(max(SAFETY * floor.max_abs, smallest), derived=derived)
 
 
-def detection_limit(floor: Matching) -> DetectionLimit:
+def detection_limit(floor: Matching, safety: float = SAFETY) -> DetectionLimit:
     """Derive the limits of decoded results from what the reference's rounding error does to them."""
     score = max((pair.score for pair in floor.pairs), default=0.0)
     px = max((pair.px for pair in floor.pairs), default=0.0)
     loss = max((1 - pair.iou for pair in floor.pairs), default=0.0)
-    px_limit = max(SAFETY * px, _MIN_PX)
+    px_limit = max(safety * px, _MIN_PX)
     return DetectionLimit(
-        score=max(SAFETY * score, _MIN_SCORE),
+        score=max(safety * score, _MIN_SCORE),
         px=px_limit,
         # A box of no area counts its shift in pixels as lost IoU.
-        iou=1 - min(max(SAFETY * loss, px_limit), _MAX_IOU_LOSS),
-        mean_score=max(SAFETY * score, _MIN_SCORE),
+        iou=1 - min(max(safety * loss, px_limit), _MAX_IOU_LOSS),
+        mean_score=max(safety * score, _MIN_SCORE),  # a mean over other candidates is another one
         derived=(
-            f"{SAFETY:g} x what the reference's rounding error does (score {score:.2e}, {px:.2e} px, IoU -{loss:.2e}), "
+            f"{safety:g} x what the reference's rounding does (score {score:.2e}, {px:.2e} px, IoU -{loss:.2e}), "
             f"at least score {_MIN_SCORE:g}, {_MIN_PX:g} px"
         ),
     )
 
 
-def landmark_limit(floor: Mapping[str, Any]) -> LandmarkLimit:
-    """Derive the limit of points from what the reference's rounding error does to them."""
-    derived = f"{SAFETY:g} x what the reference's rounding error does ({floor['max']:.2e} px), at least {_MIN_PX:g} px"
-    limit = max(SAFETY * floor["max"], _MIN_PX)
+def landmark_limit(floor: Mapping[str, Any], safety: float = SAFETY) -> LandmarkLimit:
+    """Derive the limits of points from what the reference's rounding error does to them."""
+    derived = f"{safety:g} x what the reference's rounding does ({floor['max']:.2e} px), at least {_MIN_PX:g} px"
+    limit = max(safety * floor["max"], _MIN_PX)
     return LandmarkLimit(limit, limit, derived)
 
 
-def class_limit(floor: Mapping[str, Any]) -> ClassLimit:
+def class_limit(floor: Mapping[str, Any], safety: float = SAFETY) -> ClassLimit:
     """Derive the limit of class scores from what the reference's rounding error does to them."""
-    derived = f"{SAFETY:g} x what the reference's rounding error does ({floor['max_prob']:.2e}), at least {_MIN_PROB:g}"
-    return ClassLimit(max(SAFETY * floor["max_prob"], _MIN_PROB), derived)
+    derived = f"{safety:g} x what the reference's rounding does ({floor['max_prob']:.2e}), at least {_MIN_PROB:g}"
+    return ClassLimit(max(safety * floor["max_prob"], _MIN_PROB), derived)
 
 
 def npu_limits(limits: Limits) -> Limits:
     """Derive the limits of an NPU that computes in float32 from those of the ONNX leg."""
     tensors = {
-        name: TensorLimit(_NPU_SAFETY * limit.max_abs, limit.rtol, f"{_NPU_SAFETY:g} x ({limit.derived})")
+        name: TensorLimit(NPU_SAFETY * limit.max_abs, limit.rtol, f"{NPU_SAFETY:g} x ({limit.derived})")
         for name, limit in limits.tensors.items()
     }
     return Limits(tensors, NPU_DECODED[type(limits.decoded)])
@@ -190,8 +190,8 @@ def rounding_npu_limits(limits: Limits, effect: Mapping[str, TensorStats], decod
     """
     tensors = {
         name: TensorLimit(
-            max(_NPU_SAFETY * stats.max_abs, limits.tensors[name].max_abs),
-            derived=f"{_NPU_SAFETY:g} x {stats.max_abs:.2e}, what HF32 convolutions change in the reference",
+            max(NPU_SAFETY * stats.max_abs, limits.tensors[name].max_abs),
+            derived=f"{NPU_SAFETY:g} x {stats.max_abs:.2e}, what HF32 convolutions change in the reference",
         )
         for name, stats in effect.items()
     }

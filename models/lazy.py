@@ -28,7 +28,7 @@ def import_torch() -> ModuleType:
         BackendError: torch is not installed, or is damaged.
 
     """
-    os.environ.setdefault("TORCH_DEVICE_BACKEND_AUTOLOAD", "0")
+    os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
     try:
         return importlib.import_module("torch")
     except (ImportError, OSError, RuntimeError) as error:

@@ -48,6 +48,7 @@ class BackendEntry(NamedTuple):
             cannot run here, and ``open_backend``.
         needs: What it runs: an exported "onnx" file, or a "network" built from weights.
         summary: A few words for people.
+        devices: Kinds of device that it knows, before the colon.
         precisions: What ``--precision`` takes, its default first; empty where there is no choice.
 
     """
@@ -55,13 +56,16 @@ class BackendEntry(NamedTuple):
     module: str
     needs: Literal["onnx", "network"]
     summary: str
+    devices: tuple[str, ...]
     precisions: tuple[str, ...] = ()
 
 
 BACKENDS = {
-    "onnx": BackendEntry(".onnx_backend", "onnx", "ONNX Runtime"),
-    "torch": BackendEntry(".torch_backend", "network", "PyTorch, cpu or cuda"),
-    "npu": BackendEntry(".npu_backend", "network", "Ascend NPU through torch_npu", ("strict", "production", "fp16")),
+    "onnx": BackendEntry(".onnx_backend", "onnx", "ONNX Runtime", ("cpu", "cuda")),
+    "torch": BackendEntry(".torch_backend", "network", "PyTorch, cpu or cuda", ("cpu", "cuda")),
+    "npu": BackendEntry(
+        ".npu_backend", "network", "Ascend NPU through torch_npu", ("npu",), ("strict", "production", "fp16")
+    ),
 }
 
 # What `auto` tries, in this order.
@@ -74,15 +78,27 @@ def why_not(name: str, device: str | None = None) -> str | None:
     return reason(device)
 
 
-def choose_backend(name: str, device: str | None = None) -> str:
+def choose_backend(name: str, device: str | None = None, *, networks: bool = True) -> str:
     """Return the name of an available backend; "auto" picks one.
+
+    Args:
+        name: Of a backend, or "auto".
+        device: Of it; "auto" looks only at backends that know this kind.
+        networks: Whether there is something to build a network from; if not, "auto" looks only at those that run
+            exported files.
 
     Raises:
         BackendError: There is no such backend, or it or its device is not available.
 
     """
     if name == "auto":
-        name = next((choice for choice in AUTO_ORDER if why_not(choice, device) is None), AUTO_ORDER[-1])
+        kind = None if device is None else device.partition(":")[0]
+        fits = [
+            choice
+            for choice in AUTO_ORDER
+            if (kind is None or kind in BACKENDS[choice].devices) and (networks or BACKENDS[choice].needs == "onnx")
+        ] or [AUTO_ORDER[-1]]
+        name = next((choice for choice in fits if why_not(choice, device) is None), fits[-1])
     if name not in BACKENDS:
         raise BackendError(f"there is no backend {name!r}", did_you_mean(name, [*BACKENDS, "auto"]))
     reason = why_not(name, device)

@@ -68,7 +68,8 @@ def cvrun(
 ) -> int:
     """Run a model on pictures: files, folders, patterns."""
     set_verbosity(quiet, verbose)
-    backend_name = choose_backend(backend, options["device"])
+    networks = options["weights"] is not None or not options["model"].lower().endswith(".onnx")
+    backend_name = choose_backend(backend, options["device"], networks=networks)
     if not sources:
         raise UsageError("no SOURCE", "Give files, folders or patterns: cvrun image.jpg")
     with _load(backend_name, options) as predictor:
@@ -138,7 +139,8 @@ def _run(predictor: Predictor, sources: tuple[str, ...], options: dict[str, Any]
     paths, missing = find_images(sources)
     save = options["save"]
     names, drawn = _names(predictor, options["lang"], drawn=save is not None)
-    style = {"contours": options["contour"], "numbers": options["numbers"], "names": drawn}
+    note = "untrained weights" if predictor.untrained else ""
+    style = {"contours": options["contour"], "numbers": options["numbers"], "names": drawn, "note": note}
     saver = None if save is None else PictureSaver(save, predictor.backend.name, **style)
     if saver is not None and saver.is_file and len(paths) > 1:
         raise UsageError(f"--save {save} is one file, there are {len(paths)} pictures", "Give a folder.")

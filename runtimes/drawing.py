@@ -61,6 +61,7 @@ def draw(
     contours: bool = False,
     numbers: bool = False,
     names: Mapping[str, str] | None = None,
+    note: str = "",
 ) -> NDArray[np.uint8]:
     """Return a copy of the picture with the result drawn on it.
 
@@ -71,6 +72,7 @@ def draw(
         numbers: Write its number, 0 to 67, beside each point.
         names: What to write instead of a class name, such as ``get_model("emotion").translations["zh"]``. A name that
             no font here can write is replaced by the number of its class.
+        note: Written into the bottom-left corner.
 
     """
     canvas = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
@@ -83,6 +85,8 @@ def draw(
         _draw_landmarks(canvas, result, style, contours=contours, numbers=numbers)
     else:
         _draw_classes(canvas, result, style, written)
+    if note:
+        _draw_tag(canvas, note, (0, canvas.height), _WHITE, style.font)
     return np.asarray(cv2.cvtColor(np.asarray(canvas), cv2.COLOR_RGB2BGR), np.uint8)
 
 

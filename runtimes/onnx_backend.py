@@ -86,8 +86,9 @@ class OnnxBackend:
             ArtifactError: The file does not take these inputs, or cannot be run.
 
         """
+        run = self._session.run
         try:
-            values = self._session.run(self.outputs, dict(inputs))
+            values = run(self.outputs, dict(inputs))
         except Exception as error:  # onnxruntime's exceptions have no public base class
             shapes = ", ".join(f"{name} {value.shape}" for name, value in inputs.items())
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

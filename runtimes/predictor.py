@@ -264,7 +264,8 @@ def load(
         WeightsError: The weights cannot be found or do not fit.
 
     """
-    name = choose_backend(backend, device)
+    # An exported file alone cannot be run by what needs the network.
+    name = choose_backend(backend, device, networks=weights is not None or not _is_file(model))
     _check_precision(name, precision)
     request = _Request(name, device, threads, precision, options or VariantOptions(), weights, offline, cache_dir)
     if BACKENDS[name].needs == "onnx":

@@ -20,6 +20,7 @@ POINTS = np.arange(136, dtype=np.float32).reshape(1, 68, 2)
 
 def test_limits_are_ten_times_the_rounding_error_and_never_absurdly_small():
     assert landmark_limit({"max": 0.02}).px == pytest.approx(0.2)
+    assert landmark_limit({"max": 0.02}, safety=4).px == pytest.approx(0.08)
     assert landmark_limit({"max": 1e-6}).px == 1e-2
     assert class_limit({"max_prob": 1e-4}).prob == pytest.approx(1e-3)
     assert class_limit({"max_prob": 0.0}).prob == 1e-5

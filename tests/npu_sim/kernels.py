@@ -48,7 +48,6 @@ class _Call:
         self.device: torch.device | None = None
         self.stranger: torch.device | None = None
         self._given: dict[int, tuple[Tensor, Tensor]] = {}
-        self._owners: dict[int, Tensor] = {}
 
     def to_host(self, value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -87,17 +86,12 @@ class _Call:
         # The bytes of a view cannot grow, those of an output may have to.
         host = torch.empty(0, dtype=tensor.dtype) if empty_output else host_view(tensor)
         self._given[id(host)] = host, tensor
-        self._owners[host.untyped_storage().data_ptr()] = tensor
         return host
 
     def _tensor_to_device(self, tensor: Tensor) -> Tensor:
         if id(tensor) in self._given:
             host, given = self._given[id(tensor)]
             return given if given.shape == host.shape else replace(given, host)
-        owner = self._owners.get(tensor.untyped_storage().data_ptr()) if tensor.numel() else None
-        if owner is not None and owner.dtype == tensor.dtype:
-            offset = (tensor.data_ptr() - owner.untyped_storage().data_ptr()) // tensor.element_size()
-            return _aten.as_strided(owner, tensor.shape, tensor.stride(), offset)
         assert self.device is not None
         return device_tensor(tensor, self.device.index)
 

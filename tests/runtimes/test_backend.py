@@ -96,3 +96,15 @@ def test_cuda_device_of_too_high_a_number(monkeypatch):
     assert choose_backend("torch", "cuda:1") == "torch"
     with pytest.raises(BackendError, match="there is no cuda:2: 2 CUDA devices"):
         choose_backend("torch", "cuda:2")
+
+
+def test_auto_looks_only_at_backends_of_that_kind_of_device():
+    with pytest.raises(BackendError, match="backend npu is not available: torch_npu is not installed"):
+        choose_backend("auto", "npu:0")
+    assert choose_backend("auto", "cpu") == "onnx"
+
+
+def test_auto_without_a_network_to_build_runs_files(npu):
+    assert choose_backend("auto") == "npu"
+    assert choose_backend("auto", networks=False) == "onnx"
+    assert choose_backend("npu", networks=False) == "npu", "asked for is asked for"

@@ -239,7 +239,7 @@ def test_overview():
     text = "\n".join(lines)
     assert len(lines) <= 20
     assert f"cvport {importlib.metadata.version('cvport')}" in lines[0]
-    for name in ("yolox", "onnx ", "torch ", "numpy", "onnxruntime"):
+    for name in ("yolox", "emotion", "onnx ", "torch ", "numpy", "onnxruntime"):
         assert name in text
     assert text.count(": ready") == 2
     assert "not here" not in text.replace("torch_npu: not here", "")

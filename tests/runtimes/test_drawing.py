@@ -212,3 +212,12 @@ def test_what_no_font_can_write_becomes_the_number_of_the_class(monkeypatch, lab
     box = [20, 80, 120, 160]
     number = draw(picture(), detections(box, class_ids=[7], label="#7"))
     np.testing.assert_array_equal(draw(picture(), detections(box, class_ids=[7], label=label)), number)
+
+
+@pytest.mark.parametrize("result", [detections(), face(), MOODS])
+def test_note_stands_in_the_bottom_left_corner(result):
+    plain, noted = draw(picture(), result), draw(picture(), result, note="untrained weights")
+    changed = np.argwhere((plain != noted).any(axis=2))
+    assert changed[:, 0].min() > 170
+    assert changed[:, 0].max() == 199
+    assert changed[:, 1].min() == 0

@@ -333,6 +333,7 @@ def test_settings_are_set_and_told(npu, tiny, precision, conv):
             "allow_internal_format": False,
             "torch": torch.__version__,
             "torch_npu": torch.__version__.partition("+")[0] + "+simulated",
+            "simulated": True,
             "cann": "8.3.RC1",
         }
     assert (npu.conv_hf32, npu.matmul_hf32) == (conv, False)
@@ -415,9 +416,7 @@ def test_predictor_finds_the_same(npu, tmp_path):
         np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
         np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
     whole, network = calls["npu"]
-    moved = whole["aten::_copy_from"] - network["aten::_copy_from"]  # the weights, once
-    assert moved == len(YOLOX.fuse(YOLOX.build_network(state)).state_dict())
-    assert whole - network == {"aten::_copy_from": moved}, "boxes do not touch the device"
+    assert set(whole) == {*network, "aten::_pin_memory"}, "boxes do not touch the device"
 
 
 # --- waiting for the device
@@ -667,8 +666,13 @@ def test_operator_that_the_device_has_not(npu, tiny):
 )
 def test_errors_that_are_not_the_device_s_pass(npu, tiny, error):
     npu.faults = {"aten::silu": error}
-    with NpuBackend(tiny) as backend, pytest.raises(type(error), match=str(error)):
-        backend.run({"input": images(1, 16)})
+    other = images(1, 16, seed=1)
+    with NpuBackend(tiny) as backend:
+        with pytest.raises(type(error), match=str(error)):
+            backend.run({"input": images(1, 16)})
+        npu.faults = {}
+        # The failed run's input was still on its way: it may not be overwritten before the device is waited for.
+        assert difference(backend.run({"input": other}), reference(tiny, other)) < 1e-5
 
 
 def test_threads(npu, tiny):

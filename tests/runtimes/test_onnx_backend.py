@@ -118,6 +118,13 @@ def test_threads(nano_artifact, session_arguments, inputs, threads, expected):
         assert list(backend.run(inputs)) == NAMES
 
 
+def test_inputs_that_the_file_does_not_take(nano_artifact):
+    with OnnxBackend(nano_artifact.onnx) as backend:
+        wrong = np.zeros((1, 3, 64, 64), np.float32)
+        with pytest.raises(ArtifactError, match=r"cannot be run on input \(1, 3, 64, 64\)"):
+            backend.run({"input": wrong})
+
+
 def test_nothing_runs_after_closing(nano_artifact, inputs):
     with OnnxBackend(nano_artifact.onnx) as backend:
         backend.run(inputs)

@@ -110,7 +110,9 @@ def test_given_variant_is_built(small):
         build_network(seeded_state(small, 0), replace(small, num_classes=6))
 
 
-def test_transformers_says_nothing(small, capfd, caplog):
+def test_transformers_says_nothing(small, capfd, caplog, monkeypatch):
+    # Commands that ran in this process before have set a handler of their own.
+    monkeypatch.setattr(logging.root, "handlers", [caplog.handler])
     with caplog.at_level(logging.DEBUG):
         network = build_network(seeded_state(small, 0))
         network(torch.zeros(1, 3, 48, 48))

@@ -1,0 +1,69 @@
+"""Every model from the picture to the result on a simulated NPU, beside PyTorch on the CPU."""
+
+from __future__ import annotations
+
+import cvport
+import pytest
+from cvport.exporters.measure import match_detections, measure_classes, measure_landmarks
+from cvport.exporters.probes import scene
+from cvport.models.checkpoint import seeded_checkpoint
+from cvport.runtimes import predictor
+
+BOXES = [(20.0, 10.0, 110.0, 80.0), (5.0, 30.0, 60.0, 90.0)]
+
+
+def difference(expected, found):
+    """The largest difference that a user would see: of a score, or of a point in pixels."""
+    if isinstance(expected, cvport.Detections):
+        matching = match_detections(expected, found)
+        assert len(matching.pairs) == len(expected) > 0
+        assert not matching.candidate_only
+        assert all(pair.same_label for pair in matching.pairs)
+        return max(pair.score for pair in matching.pairs)
+    if isinstance(expected, cvport.Landmarks):
+        return measure_landmarks(expected, found)["max"]
+    figures = measure_classes(expected, found)
+    assert figures["top1"]
+    return figures["max_prob"]
+
+
+@pytest.fixture
+def results(npu, monkeypatch):
+    """Run a model with untrained weights on both backends."""
+
+    def run(name, options):
+        spec = cvport.get_model(name)
+        checkpoint = seeded_checkpoint(spec, "seeded")
+        # Made once: of a large network they take longer than everything else.
+        monkeypatch.setattr(predictor._Request, "open_weights", lambda _request, _spec: checkpoint)
+        picture = scene(90, 120, seed=0)
+        faces = BOXES if spec.result == "faces" else None
+        choice = {"score_threshold": 0.2} if spec.result == "detections" else {}
+        found = {}
+        for backend, device in (("torch", "cpu"), ("npu", "npu:0")):
+            with cvport.load(name, backend=backend, weights="seeded", options=options, **choice) as made:
+                found[backend] = made(picture, face_boxes=faces)
+                assert made.backend.device == device
+        return found["torch"], found["npu"]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "limit"),
+    [
+        ("yolox", cvport.VariantOptions(input_size=(160, 160)), 1e-5),
+        ("nanodet", None, 1e-5),
+        ("hand_static", None, 1e-5),
+        ("landmarks68", None, 1e-2),
+        ("emotion", None, 1e-5),
+    ],
+)
+def test_every_model_from_picture_to_result(results, name, options, limit):
+    expected, found = results(name, options)
+    assert difference(expected, found) < limit
+
+
+def test_every_model_is_in_the_table_above():
+    (mark,) = test_every_model_from_picture_to_result.pytestmark
+    assert [row[0] for row in mark.args[1]] == cvport.list_models()

@@ -71,7 +71,7 @@ class Capture:
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        meta = np.frombuffer(json.dumps(self.meta, sort_keys=True).encode(), dtype=np.uint8)
+        meta = np.frombuffer(json.dumps(self.meta).encode(), dtype=np.uint8)
         digest = np.frombuffer(bytes.fromhex(self.digest), dtype=np.uint8)
         partial = path.with_name(f".{path.name}.partial")
         try:

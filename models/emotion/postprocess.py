@@ -1,7 +1,7 @@
 """From the logits of the network to a score for each class. numpy alone, so an app can embed it.
 
 >>> outputs = {"logits": np.array([[0.0, 2.0, 0.0]], dtype=np.float32)}
->>> (result,) = postprocess(outputs, [Frame(640, 480)], PostprocessParams(), labels=("sad", "happy", "fear"))
+>>> (result,) = postprocess(outputs, [None], PostprocessParams(), labels=("sad", "happy", "fear"))
 >>> result.label
 'happy'
 """
@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,18 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-class Frame(NamedTuple):
-    """The size of an image; classes have no place in it.
-
-    Attributes:
-        width: Of the original image, in pixels.
-        height: Of the original image, in pixels.
-
-    """
-
-    width: int
-    height: int
+    from ..whole_picture import Frame
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,18 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-
-class Frame(NamedTuple):
-    """The picture that was classified.
-
-    Attributes:
-        width: In pixels.
-        height: In pixels.
-
-    """
-
-    width: int
-    height: int
+    from ..whole_picture import Frame
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cvport.exporters.measure import measure_tensor
 from cvport.exporters.policy import tensor_limit
+from gate import failed
 
 # Convolutions at the start, in the middle and at the end, ordinary, depthwise and pointwise.
 WEIGHTS = (
@@ -17,10 +18,6 @@ WEIGHTS = (
     "head.reg_convs.1.0.pconv.conv.weight",
     "head.obj_preds.2.weight",
 )
-
-
-def failed(record, tier):
-    return [entry for entry in record["comparisons"] if entry["tier"] == tier and entry["verdict"] != "passed"]
 
 
 def test_clean_export_passes(small, tmp_path):
@@ -58,7 +55,7 @@ def test_wrong_seal_is_seen_in_decoded_results(small, tmp_path, part, changes):
 def test_wrong_threshold_is_seen_in_decoded_results(small, tmp_path):
     # Over a low threshold an untrained network detects something too, as a trained one does over the usual one.
     data = small.with_sealed("postprocess", score_threshold=0.2)
-    reference = small.new_reference(small.network, untrained=False, postprocess={"score_threshold": 0.1})
+    reference = small.refer(small.network, untrained=False, postprocess={"score_threshold": 0.1})
     record = small.verify(tmp_path, data, reference)
     assert all(entry["figures"]["candidates"] == "over the threshold" for entry in failed(record, "decoded"))
     assert failed(record, "decoded")
@@ -80,7 +77,7 @@ def test_one_tensor_scaled_by_one_percent_fails(small, tmp_path, name):
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_one_tensor_scaled_by_one_percent_in_the_reference_fails(small, tmp_path, name):
     network = small.build(**{name: small.checkpoint.state[name] * np.float32(1.01)})
-    assert failed(small.verify(tmp_path, reference=small.new_reference(network)), "tensors")
+    assert failed(small.verify(tmp_path, reference=small.refer(network)), "tensors")
 
 
 def test_changed_batch_norm_eps_fails(small, tmp_path):
@@ -88,12 +85,12 @@ def test_changed_batch_norm_eps_fails(small, tmp_path):
     for module in network.modules():
         if hasattr(module, "running_var"):
             module.eps = 1e-5
-    record = small.verify(tmp_path, reference=small.new_reference(network))
+    record = small.verify(tmp_path, reference=small.refer(network))
     assert len({entry["what"] for entry in failed(record, "tensors")}) == 9
 
 
 def test_nearest_for_bilinear_between_the_legs_fails(small, tmp_path):
-    reference = small.new_reference(small.network, preprocess={"interpolation": "nearest"})
+    reference = small.refer(small.network, preprocess={"interpolation": "nearest"})
     record = small.verify(tmp_path, reference=reference)
     assert failed(record, "decoded")
     assert not failed(record, "tensors")  # the same arrays go through both networks
@@ -111,7 +108,7 @@ def test_nan_fails(small, tmp_path):
 def test_nan_in_both_legs_fails(small, tmp_path):
     network = small.build(**{WEIGHTS[4]: np.full_like(small.checkpoint.state[WEIGHTS[4]], np.nan)})
     data = small.with_weights(WEIGHTS[4], lambda value: np.full_like(value, np.nan))
-    record = small.verify(tmp_path, data, small.new_reference(network))
+    record = small.verify(tmp_path, data, small.refer(network))
     assert {entry["what"] for entry in failed(record, "tensors")} == {"obj_2"}
 
 
@@ -119,7 +116,7 @@ def test_constant_output_is_uninformative(small, tmp_path):
     name = "head.cls_preds.0.weight"
     network = small.build(**{name: np.zeros_like(small.checkpoint.state[name])})
     data = small.with_weights(name, np.zeros_like)
-    record = small.verify(tmp_path, data, small.new_reference(network))
+    record = small.verify(tmp_path, data, small.refer(network))
     # Both legs agree on it exactly, and still it must not pass.
     assert not failed(record, "tensors")
     assert [(entry["what"], entry["verdict"]) for entry in failed(record, "spread")] == [("cls_0", "uninformative")]
@@ -139,6 +136,6 @@ def test_limit_is_ten_times_the_rounding_error():
 def test_clean_nano_networks_pass(make_small, tmp_path, seed):
     made = make_small(seed=seed, size=(160, 320, 416)[seed % 3], num_classes=(1, 3, 80)[seed % 3])
     # As untrained networks are compared, and as trained ones: on what is over the threshold.
-    reference = made.new_reference(made.network, untrained=seed % 2 == 0)
+    reference = made.refer(made.network, untrained=seed % 2 == 0)
     record = made.verify(tmp_path, reference=reference)
     assert record["verdict"] == "passed", [e for e in record["comparisons"] if e["verdict"] != "passed"]

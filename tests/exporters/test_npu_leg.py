@@ -10,7 +10,7 @@ import torch
 from cvport import ParityFailed, VariantOptions, WeightsError
 from cvport.exporters.capture import Capture, complete, make_capture
 from cvport.exporters.cli import cvexport
-from cvport.exporters.export import export, verify
+from cvport.exporters.export import export
 from cvport.exporters.npu_leg import hf32_effect, round_to_hf32, run_npu
 from cvport.exporters.publish import verify_sums
 from cvport.models.checkpoint import sha256_file
@@ -18,16 +18,12 @@ from cvport.models.errors import ArtifactError
 from cvport.runtimes import npu_backend
 from cvport.runtimes.console import run_command
 
-LEGS = {"torch": {"status": "ran"}, "onnx": {"status": "ran"}, "npu": {"status": "ran"}}
 OPTIONS = VariantOptions(input_size=(160, 160))
 WEIGHT = "backbone.backbone.dark3.1.m.1.conv2.dconv.conv.weight"
 
 
 def judged(small, folder, run):
-    path = folder / "yolox.onnx"
-    path.write_bytes(small.onnx)
-    rounded = hf32_effect(small.reference, small.network)
-    return verify(path, small.reference, small.seal, LEGS, small.plan.decided_by, npu=(run, rounded))
+    return small.verify(folder, npu=(run, hf32_effect(small.reference, small.network)))
 
 
 def failed(entries, legs):

@@ -8,55 +8,18 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from cvport.exporters.export import make_onnx, make_seal, verify
-from cvport.exporters.graph import tool_versions
-from cvport.exporters.parity import make_reference
-from cvport.exporters.probes import built_in_cases
 from cvport.models.checkpoint import Checkpoint
 from cvport.models.emotion.seeded import seeded_state
 from cvport.models.emotion.spec import SPEC
 from cvport.runtimes.seal import KEY
+from gate import Exported, failed, failed_names
 
-LEGS = {"torch": {"status": "ran"}, "onnx": {"status": "ran"}}
 NAME = "vit.layers.0.attention.v_proj.weight"
-
-
-class Made:
-    """A small seeded network, its file, and the reference that it is compared with."""
-
-    def __init__(self, variant):
-        self.checkpoint = Checkpoint(seeded_state(variant, 0), "seeded:0", "0" * 64, untrained=True)
-        self.plan = SPEC.plan(self.checkpoint)
-        self.network = SPEC.build_network(self.checkpoint.state, self.plan.variant)
-        self.seal = make_seal(SPEC, self.checkpoint, self.plan, "dynamic", tool_versions())
-        self.onnx = make_onnx(SPEC, self.network, self.seal, lambda _step: None)
-        self.reference = self.refer(self.network)
-
-    def refer(self, network, **preprocess):
-        plan = self.plan._replace(preprocess=replace(self.plan.preprocess, **preprocess))
-        return make_reference(SPEC, plan, network, built_in_cases("dynamic"), untrained=True, tolerances=())
-
-    def verify(self, folder, data=None, reference=None):
-        path = folder / "emotion.onnx"
-        path.write_bytes(data or self.onnx)
-        return verify(path, reference or self.reference, self.seal, LEGS, self.plan.decided_by)
-
-    def with_sealed(self, part, changes):
-        model = onnx.load_from_string(self.onnx)
-        (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
-        content = json.loads(entry.value)
-        content[part] |= changes
-        entry.value = json.dumps(content)
-        return model.SerializeToString()
 
 
 @pytest.fixture(scope="module")
 def made(small):
-    return Made(small)
-
-
-def failed(record, tier):
-    return [entry["what"] for entry in record["comparisons"] if entry["tier"] == tier and entry["verdict"] != "passed"]
+    return Exported(SPEC, Checkpoint(seeded_state(small, 0), "seeded:0", "0" * 64, untrained=True))
 
 
 def test_clean_export_passes(made, tmp_path):
@@ -75,22 +38,21 @@ def test_clean_export_passes(made, tmp_path):
     ids=str,
 )
 def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path, part, changes):
-    record = made.verify(tmp_path, made.with_sealed(part, changes))
+    record = made.verify(tmp_path, made.with_sealed(part, **changes))
     assert record["verdict"] == "failed"
     assert failed(record, "decoded")
     assert not failed(record, "tensors")
-    assert failed(record, "seal") == [part]
+    assert failed_names(record, "seal") == [part]
 
 
 def test_one_tensor_scaled_by_one_percent_is_seen(made, tmp_path):
-    state = {**made.checkpoint.state, NAME: made.checkpoint.state[NAME] * np.float32(1.01)}
-    network = SPEC.build_network(state, made.plan.variant)
-    assert failed(made.verify(tmp_path, reference=made.refer(network)), "tensors") == ["logits", "logits"]
+    network = made.build(**{NAME: made.checkpoint.state[NAME] * np.float32(1.01)})
+    assert failed_names(made.verify(tmp_path, reference=made.refer(network)), "tensors") == ["logits", "logits"]
 
 
 def test_the_approximate_gelu_is_seen(made, tmp_path):
     network = SPEC.build_network(made.checkpoint.state, replace(made.plan.variant, activation="gelu_pytorch_tanh"))
-    assert failed(made.verify(tmp_path, reference=made.refer(network)), "tensors") == ["logits", "logits"]
+    assert failed_names(made.verify(tmp_path, reference=made.refer(network)), "tensors") == ["logits", "logits"]
 
 
 def test_inputs_and_outputs_are_the_contract(made):

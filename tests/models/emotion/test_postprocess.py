@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 from cvport.models.emotion import postprocess as module
-from cvport.models.emotion.postprocess import Frame, PostprocessParams, postprocess, softmax
+from cvport.models.emotion.postprocess import PostprocessParams, postprocess, softmax
 from cvport.models.emotion.spec import SPEC
+from cvport.models.whole_picture import Frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst

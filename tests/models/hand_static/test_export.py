@@ -1,8 +1,6 @@
 """The way from untrained weights to a file, and that the gate sees what goes wrong on it."""
 
-import json
 from collections import Counter
-from dataclasses import replace
 
 import cvport
 import numpy as np
@@ -10,55 +8,18 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from cvport.exporters.export import make_onnx, make_seal, verify
-from cvport.exporters.graph import tool_versions
-from cvport.exporters.parity import make_reference
 from cvport.exporters.probes import built_in_cases
 from cvport.models.checkpoint import open_weights
 from cvport.models.hand_static.preprocess import preprocess
 from cvport.models.hand_static.spec import SPEC
-from cvport.runtimes.seal import KEY
+from gate import Exported, failed, failed_names
 
-LEGS = {"torch": {"status": "ran"}, "onnx": {"status": "ran"}}
 NAME = "feature_extractor.conv_4.model.3.conv.conv.weight"
-
-
-class Made:
-    """A seeded network, its file, and the reference that it is compared with."""
-
-    def __init__(self):
-        self.checkpoint = open_weights(SPEC, "seeded")
-        self.plan = SPEC.plan(self.checkpoint)
-        self.network = SPEC.build_network(self.checkpoint.state, self.plan.variant)
-        self.seal = make_seal(SPEC, self.checkpoint, self.plan, "dynamic", tool_versions())
-        self.onnx = make_onnx(SPEC, self.network, self.seal, lambda _step: None)
-        self.reference = self.refer(self.network)
-
-    def refer(self, network, **preprocess):
-        plan = self.plan._replace(preprocess=replace(self.plan.preprocess, **preprocess))
-        return make_reference(SPEC, plan, network, built_in_cases("dynamic"), untrained=True, tolerances=())
-
-    def verify(self, folder, data=None, reference=None):
-        path = folder / "hand_static.onnx"
-        path.write_bytes(data or self.onnx)
-        return verify(path, reference or self.reference, self.seal, LEGS, self.plan.decided_by)
-
-    def with_sealed(self, part, changes):
-        model = onnx.load_from_string(self.onnx)
-        (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
-        content = json.loads(entry.value)
-        content[part] |= changes
-        entry.value = json.dumps(content)
-        return model.SerializeToString()
 
 
 @pytest.fixture(scope="module")
 def made():
-    return Made()
-
-
-def failed(record, tier):
-    return [entry["what"] for entry in record["comparisons"] if entry["tier"] == tier and entry["verdict"] != "passed"]
+    return Exported(SPEC, open_weights(SPEC, "seeded"))
 
 
 def test_clean_export_passes_and_scores_are_informative(made, tmp_path):
@@ -74,16 +35,15 @@ def test_clean_export_passes_and_scores_are_informative(made, tmp_path):
     "changes", [{"colour": "bgr"}, {"mean": [127.5, 127.5, 100.0]}, {"std": [127.5, 128.5, 127.5]}], ids=str
 )
 def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path, changes):
-    record = made.verify(tmp_path, made.with_sealed("preprocess", changes))
+    record = made.verify(tmp_path, made.with_sealed("preprocess", **changes))
     assert record["verdict"] == "failed"
     assert failed(record, "decoded")
     assert not failed(record, "tensors")
-    assert failed(record, "seal") == ["preprocess"]
+    assert failed_names(record, "seal") == ["preprocess"]
 
 
 def test_one_tensor_scaled_by_one_percent_is_seen(made, tmp_path):
-    state = {**made.checkpoint.state, NAME: made.checkpoint.state[NAME] * np.float32(1.01)}
-    network = SPEC.build_network(state, made.plan.variant)
+    network = made.build(**{NAME: made.checkpoint.state[NAME] * np.float32(1.01)})
     assert failed(made.verify(tmp_path, reference=made.refer(network)), "tensors")
 
 

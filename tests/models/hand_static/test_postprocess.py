@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from cvport.models.hand_static.network import build_network
-from cvport.models.hand_static.postprocess import Frame, PostprocessParams, postprocess
+from cvport.models.hand_static.postprocess import PostprocessParams, postprocess
 from cvport.models.hand_static.spec import SPEC
+from cvport.models.whole_picture import Frame
 
 FRAME = Frame(640, 480)
 

@@ -1,6 +1,5 @@
 """The way from untrained weights to an exported file, and that the gate sees what goes wrong on it."""
 
-import json
 from collections import Counter
 
 import numpy as np
@@ -8,58 +7,20 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from cvport.exporters.export import make_onnx, make_seal, verify
-from cvport.exporters.graph import tool_versions
-from cvport.exporters.parity import make_reference
-from cvport.exporters.probes import built_in_cases
 from cvport.models.checkpoint import Checkpoint
 from cvport.models.landmarks68 import blocks, network
 from cvport.models.landmarks68.seeded import seeded_state
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import Variant
-from cvport.runtimes.seal import KEY
+from gate import Exported, failed, failed_names
 
-LEGS = {"torch": {"status": "ran"}, "onnx": {"status": "ran"}}
 # Structurally complete and quick.
 SMALL = Variant(stem=8, width=16, levels=1, stacks=2)
 
 
-class Made:
-    """A seeded network, its file, and the reference that it is compared with."""
-
-    def __init__(self):
-        self.checkpoint = Checkpoint(seeded_state(SMALL, 0), "here", "0" * 64, untrained=True)
-        self.plan = SPEC.plan(self.checkpoint)
-        self.network = SPEC.build_network(self.checkpoint.state, self.plan.variant)
-        self.seal = make_seal(SPEC, self.checkpoint, self.plan, "dynamic", tool_versions())
-        self.onnx = make_onnx(SPEC, self.network, self.seal, lambda _step: None)
-        self.reference = self.refer(self.network)
-
-    def refer(self, network):
-        cases = built_in_cases("dynamic", faces=True)
-        return make_reference(SPEC, self.plan, network, cases, untrained=True, tolerances=())
-
-    def verify(self, folder, data=None, reference=None):
-        path = folder / "landmarks68.onnx"
-        path.write_bytes(data or self.onnx)
-        return verify(path, reference or self.reference, self.seal, LEGS, self.plan.decided_by)
-
-    def with_sealed(self, part, changes):
-        model = onnx.load_from_string(self.onnx)
-        (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
-        content = json.loads(entry.value)
-        content[part] |= changes
-        entry.value = json.dumps(content)
-        return model.SerializeToString()
-
-
 @pytest.fixture(scope="module")
 def made():
-    return Made()
-
-
-def failed(record, tier):
-    return [entry["case"] for entry in record["comparisons"] if entry["tier"] == tier and entry["verdict"] != "passed"]
+    return Exported(SPEC, Checkpoint(seeded_state(SMALL, 0), "seeded:0", "0" * 64, untrained=True))
 
 
 def test_clean_export_passes_and_is_informative(made, tmp_path):
@@ -85,16 +46,16 @@ def test_clean_export_passes_and_is_informative(made, tmp_path):
     ids=str,
 )
 def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path, part, changes, cases):
-    record = made.verify(tmp_path, made.with_sealed(part, changes))
+    record = made.verify(tmp_path, made.with_sealed(part, **changes))
     assert record["verdict"] == "failed"
-    assert set(failed(record, "decoded")) - {"portrait, tiny, noise"} == cases
+    assert set(failed_names(record, "decoded", "case")) - {"portrait, tiny, noise"} == cases
     assert not failed(record, "tensors")
 
 
 @pytest.mark.parametrize("key", ["pre.4.conv2.conv.weight", "hgs.1.low2.bn1.weight", "merge_pointmaps.0.conv.bias"])
 def test_one_tensor_scaled_by_one_percent_is_seen(made, tmp_path, key):
-    state = {**made.checkpoint.state, key: made.checkpoint.state[key] * np.float32(1.01)}
-    record = made.verify(tmp_path, reference=made.refer(SPEC.build_network(state, made.plan.variant)))
+    network = made.build(**{key: made.checkpoint.state[key] * np.float32(1.01)})
+    record = made.verify(tmp_path, reference=made.refer(network))
     assert failed(record, "tensors")
 
 
@@ -110,7 +71,7 @@ def other_epsilon(monkeypatch):
 @pytest.mark.parametrize("fault", [no_boundary, other_epsilon])
 def test_a_fault_in_the_structure_is_seen(made, tmp_path, monkeypatch, fault):
     fault(monkeypatch)
-    reference = made.refer(SPEC.build_network(made.checkpoint.state, made.plan.variant))
+    reference = made.refer(made.build())
     assert failed(made.verify(tmp_path, reference=reference), "tensors")
 
 

@@ -1,0 +1,84 @@
+"""A seeded network with its exported file and its reference, to plant faults in: the gate must see each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import onnx
+from cvport.exporters.export import make_onnx, make_seal, verify
+from cvport.exporters.graph import tool_versions
+from cvport.exporters.parity import make_reference
+from cvport.exporters.probes import built_in_cases
+from cvport.runtimes.seal import KEY
+from onnx import numpy_helper
+
+LEGS = {"torch": {"status": "ran"}, "onnx": {"status": "ran"}}
+
+
+class Exported:
+    """One network, made ready for `verify` as an export does it.
+
+    Attributes:
+        spec: The model.
+        checkpoint: Its weights.
+        plan: What they turn into.
+        network: Built from them.
+        seal: Of the file.
+        onnx: The bytes of the file.
+        reference: The PyTorch leg.
+
+    """
+
+    def __init__(self, spec, checkpoint, options=None):
+        self.spec, self.checkpoint = spec, checkpoint
+        self.plan = spec.plan(checkpoint, options)
+        self.network = self.build()
+        self.seal = make_seal(spec, checkpoint, self.plan, "dynamic", tool_versions())
+        self.onnx = make_onnx(spec, self.network, self.seal, lambda _step: None)
+        self.reference = self.refer(self.network)
+
+    def build(self, **state):
+        """The network with some of its tensors replaced."""
+        return self.spec.build_network({**self.checkpoint.state, **state}, self.plan.variant)
+
+    def refer(self, network, *, untrained=True, preprocess=None, postprocess=None):
+        """The reference of another network, or with other parameters."""
+        plan = self.plan._replace(
+            preprocess=replace(self.plan.preprocess, **(preprocess or {})),
+            postprocess=replace(self.plan.postprocess, **(postprocess or {})),
+        )
+        cases = built_in_cases("dynamic", faces=self.spec.result == "faces")
+        return make_reference(self.spec, plan, network, cases, untrained=untrained, tolerances=())
+
+    def verify(self, folder, data=None, reference=None, **legs):
+        """The content of parity.json for the file, or for another one."""
+        path = folder / f"{self.spec.name}.onnx"
+        path.write_bytes(self.onnx if data is None else data)
+        return verify(path, reference or self.reference, self.seal, LEGS, self.plan.decided_by, **legs)
+
+    def with_sealed(self, part, **changes):
+        """The file with other values sealed in it."""
+        model = onnx.load_from_string(self.onnx)
+        (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
+        content = json.loads(entry.value)
+        content[part] |= changes
+        entry.value = json.dumps(content)
+        return model.SerializeToString()
+
+    def with_weights(self, name, change):
+        """The file with one weight tensor changed."""
+        model = onnx.load_from_string(self.onnx)
+        (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+        tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor).copy()), name))
+        return model.SerializeToString()
+
+
+def failed(record, tier):
+    """The comparisons of a tier that did not pass."""
+    return [entry for entry in record["comparisons"] if entry["tier"] == tier and entry["verdict"] != "passed"]
+
+
+def failed_names(record, tier, key="what"):
+    """What did not pass in a tier: outputs, pictures or sealed fields; or by "case", the cases."""
+    return [entry[key] for entry in failed(record, tier)]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..models.lazy import import_torch, resolve
 from ..runtimes.backend import BACKENDS
 from ..runtimes.predictor import Predictor
-from .kinds import KINDS
-from .measure import TensorStats, measure_tensor
-from .parity import compare_legs, row, run_leg
+from .parity import compare_legs, measure_rounding, run_leg
 from .policy import NPU_SAFETY, npu_limits, rounding_npu_limits
 from .record import comparisons_to_dict, limits_to_dict
 
@@ -20,6 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from ..runtimes.backend import Array
+    from .measure import TensorStats
     from .parity import Comparison, LegCase, Reference
     from .policy import DecodedLimit
 
@@ -130,7 +129,7 @@ class Effect(NamedTuple):
 
 
 def hf32_effect(reference: Reference, network: nn.Module) -> Effect:
-    """Measure what HF32 convolutions change: the reference's first picture, with and without their inputs rounded."""
+    """Measure what HF32 convolutions change: the reference with and without their inputs rounded."""
     torch = import_torch()
 
     def round_inputs(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -141,13 +140,12 @@ def hf32_effect(reference: Reference, network: nn.Module) -> Effect:
         if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
             module.weight.data = round_to_hf32(module.weight.data)
             module.register_forward_pre_hook(round_inputs)
-    case = reference.cases[0]
-    exact = row(case.outputs, 0)
-    with torch.inference_mode():
-        rounded = {name: value.numpy() for name, value in copy(torch.from_numpy(case.inputs[:1])).items()}
-    tensors = {name: measure_tensor(exact[name], value) for name, value in rounded.items()}
-    decode = partial(reference.decoder, frame=case.frames[0])
-    return Effect(tensors, KINDS[reference.spec.result].derive(decode, exact, rounded, NPU_SAFETY))
+
+    def run(inputs: Array) -> dict[str, Any]:
+        with torch.inference_mode():
+            return {name: value.numpy() for name, value in copy(torch.from_numpy(inputs)).items()}
+
+    return Effect(*measure_rounding(reference.decoder, reference.cases, run, NPU_SAFETY, exact=False))
 
 
 def round_to_hf32(value: Tensor) -> Tensor:

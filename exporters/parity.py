@@ -7,6 +7,7 @@ in `render`.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,10 +18,10 @@ from ..models.lazy import import_torch
 from ..runtimes.torch_backend import TorchBackend
 from .kinds import KINDS, Decoder
 from .measure import TensorStats, measure_tensor
-from .policy import SAFETY, Judgement, Limits, apply_tolerances, judge_spread, judge_tensor, tensor_limit
+from .policy import SAFETY, Judgement, Limits, apply_tolerances, judge_spread, judge_tensor, tensor_limit, widest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from ..runtimes.predictor import Predictor, View
     from .policy import DecodedLimit
     from .probes import Case
+
+
+# Rounding is measured on so many values of each output, or so many pictures.
+_ENOUGH, _MOST_VIEWS = 1000, 8
 
 
 class CaseReference(NamedTuple):
@@ -148,7 +153,7 @@ def make_reference(
     backend = TorchBackend(network)
     decoder = Decoder(spec, plan.postprocess, plan.labels)
     references = [_run_case(decoder, plan, backend, case, untrained=untrained) for case in cases]
-    floor, decoded = _noise_floor(decoder, network, references[0])
+    floor, decoded = measure_rounding(decoder, references, partial(_run_exactly, network), SAFETY, exact=True)
     limits = Limits({name: tensor_limit(stats) for name, stats in floor.items()}, decoded)
     limits = apply_tolerances(limits, tolerances)
     return Reference(decoder, plan.preprocess, references, floor, limits)
@@ -265,20 +270,56 @@ def _run_case(decoder: Decoder, plan: Plan, backend: TorchBackend, case: Case, *
     return CaseReference(case.name, case.views, inputs, frames, outputs, results, best)
 
 
-def _noise_floor(
-    decoder: Decoder, network: nn.Module, case: CaseReference
-) -> tuple[dict[str, TensorStats], DecodedLimit]:
-    """Measure the reference's own rounding error: the same network and picture in float32 and in float64."""
+def _run_exactly(network: nn.Module, inputs: Array) -> dict[str, Any]:
+    """Run a network in float64."""
     torch = import_torch()
-    inputs, frame, single = case.inputs[:1], case.frames[0], row(case.outputs, 0)
     with torch.inference_mode():
         # Converted there and back: float32 values survive it unchanged, and a copy of a large network is saved.
-        exact = {name: value.numpy() for name, value in network.double()(torch.from_numpy(inputs).double()).items()}
+        outputs = {name: value.numpy() for name, value in network.double()(torch.from_numpy(inputs).double()).items()}
         network.float()
-    floor = {name: measure_tensor(exact[name], single[name]) for name in single}
-    rounded = {name: value.astype(np.float32) for name, value in exact.items()}
-    decode = partial(decoder, frame=frame)
-    return floor, KINDS[decoder.spec.result].derive(decode, rounded, single, SAFETY)
+    return outputs
+
+
+def measure_rounding(
+    decoder: Decoder,
+    cases: Sequence[CaseReference],
+    run: Callable[[Array], Mapping[str, Array]],
+    safety: float,
+    *,
+    exact: bool,
+) -> tuple[dict[str, TensorStats], DecodedLimit]:
+    """Measure how the reference differs from another computation of its network, and derive limits of results.
+
+    A detector has thousands of outputs, and one picture tells how large errors get. A few class scores of one picture
+    do not: so many pictures are measured that there are enough numbers.
+
+    Args:
+        decoder: The reference's postprocessing.
+        cases: What it made of each case.
+        run: (N, 3, H, W) float32 -> outputs by name, the other computation.
+        safety: See `Kind.derive`.
+        exact: Whether the other computation is the exact one; else the reference is.
+
+    """
+    views = _measured_views(cases)
+    other = run(np.concatenate([case.inputs[i : i + 1] for case, i in views]))
+    own = {name: np.concatenate([case.outputs[name][i : i + 1] for case, i in views]) for name in other}
+    stats = {name: measure_tensor(*((other[name], own[name]) if exact else (own[name], other[name]))) for name in own}
+    rounded = {name: np.asarray(value, np.float32) for name, value in other.items()}
+    first, second = (rounded, own) if exact else (own, rounded)
+    derive = KINDS[decoder.spec.result].derive
+    limits = [
+        derive(partial(decoder, frame=case.frames[i]), row(first, k), row(second, k), safety)
+        for k, (case, i) in enumerate(views)
+    ]
+    return stats, widest(limits)
+
+
+def _measured_views(cases: Sequence[CaseReference]) -> list[tuple[CaseReference, int]]:
+    """Return the first views that together have `_ENOUGH` values of each output, as cases and indices."""
+    views = [(case, i) for case in cases for i in range(len(case.views))]
+    fewest = min(value[0].size for value in cases[0].outputs.values())
+    return views[: max(1, min(_MOST_VIEWS, math.ceil(_ENOUGH / fewest)))]
 
 
 def _judge_spreads(reference: Reference) -> list[Comparison]:

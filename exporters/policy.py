@@ -195,16 +195,20 @@ def rounding_npu_limits(limits: Limits, effect: Mapping[str, TensorStats], decod
         )
         for name, stats in effect.items()
     }
-    return Limits(tensors, _wider(NPU_DECODED[type(limits.decoded)], decoded))
+    return Limits(tensors, widest([NPU_DECODED[type(limits.decoded)], decoded]))
 
 
-def _wider(first: DecodedLimit, second: DecodedLimit) -> DecodedLimit:
-    """Return limits that let pass what either does."""
+def widest(limits: Sequence[DecodedLimit]) -> DecodedLimit:
+    """Return limits that let pass what any of these does."""
+    first, *others = limits
+    if not others:
+        return first
     names = [entry.name for entry in fields(first) if entry.name != "derived"]
     changes: dict[str, Any] = {
-        name: (min if name == "iou" else max)(getattr(first, name), getattr(second, name)) for name in names
+        name: (min if name == "iou" else max)(getattr(limit, name) for limit in limits) for name in names
     }
-    return replace(first, **changes, derived=f"{first.derived}; or, if wider, {second.derived}")
+    texts = "; ".join(dict.fromkeys(limit.derived for limit in limits))
+    return replace(first, **changes, derived=f"the widest of: {texts}")
 
 
 def judge_tensor(stats: TensorStats, limit: TensorLimit) -> Judgement:

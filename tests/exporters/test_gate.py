@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from cvport.exporters.measure import measure_tensor
 from cvport.exporters.policy import tensor_limit
-from gate import failed
+from cvport.models.checkpoint import Checkpoint
+from cvport.models.registry import get_model
+from gate import Exported, failed
 
 # Convolutions at the start, in the middle and at the end, ordinary, depthwise and pointwise.
 WEIGHTS = (
@@ -138,4 +140,22 @@ def test_clean_nano_networks_pass(make_small, tmp_path, seed):
     # As untrained networks are compared, and as trained ones: on what is over the threshold.
     reference = made.refer(made.network, untrained=seed % 2 == 0)
     record = made.verify(tmp_path, reference=reference)
+    assert record["verdict"] == "passed", [e for e in record["comparisons"] if e["verdict"] != "passed"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("name", ["hand_static", "emotion"])
+def test_clean_classifiers_pass(tmp_path, name, seed):
+    spec = get_model(name)
+    if name == "emotion":
+        from cvport.models.emotion.seeded import seeded_state
+        from cvport.models.emotion.variant import Variant
+
+        sizes = {"hidden": 128, "layers": 3, "heads": 2, "intermediate": 256, "patch": 16, "image_size": (64, 64)}
+        state = seeded_state(Variant(**sizes, num_classes=(2, 7, 30)[seed % 3]), seed)
+    else:
+        state = spec.seeded(seed)
+    made = Exported(spec, Checkpoint(state, "here", "0" * 64, untrained=True))
+    record = made.verify(tmp_path)
     assert record["verdict"] == "passed", [e for e in record["comparisons"] if e["verdict"] != "passed"]

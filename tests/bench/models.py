@@ -13,14 +13,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from cvport.exporters.export import make_onnx, make_seal
-from cvport.exporters.graph import tool_versions
 from cvport.models.checkpoint import open_weights
 from cvport.models.registry import get_model, list_models
 from cvport.runtimes.predictor import Predictor, load
 from figures import Lap, Row, Section, Stopwatch, compare, in_turns, latency, timed
 from onnx import TensorProto, helper, shape_inference
-from subjects import CANDIDATES, ONE_THREAD, folder, one_thread, photo
+from subjects import CANDIDATES, ONE_THREAD, export, one_thread, photo
 
 _FLOOR_TARGET, _EAGER_TARGET = 1.3, 1.0
 # The part of the network's time that may go into everything around it. yolox has its own section.
@@ -121,9 +119,7 @@ def _subject(name: str) -> _Subject:
     checkpoint = open_weights(spec, "seeded")
     plan = spec.plan(checkpoint)
     network = spec.build_network(checkpoint.state, plan.variant)
-    path = folder() / f"{name}.onnx"
-    seal = make_seal(spec, checkpoint, plan, "dynamic", tool_versions())
-    path.write_bytes(make_onnx(spec, network, seal, lambda _step: None))
+    path = export(spec, checkpoint, name)
     predictor = load(path, backend="onnx", threads=1)
     inputs = torch.from_numpy(spec.preprocess(photo(), plan.preprocess)[0][None])
 

@@ -1,6 +1,6 @@
 """Measures what cvport promises about speed, prints a table a section, writes everything as JSON.
 
-    python tests/bench/run.py [--quick] [--json bench.json] [stages] [models] [npu] [peers] [cold] [export]
+    python tests/bench/run.py [--quick] [--json bench.json] [stages] [models] [forms] [npu] [peers] [cold] [export]
 
 Needs the ``dev`` extra and rtmlib 0.0.15 (``pip install --no-deps rtmlib==0.0.15``); ``make bench`` brings both.
 It measures and does not judge: the exit code is 0 whether targets are met or not.
@@ -27,6 +27,7 @@ from rich.table import Table
 _SECTIONS = {
     "stages": "stages:measure_stages",
     "models": "models:measure_models",
+    "forms": "forms:measure_forms",
     "npu": "npu:measure_npu",
     "peers": "peers:measure_peers",
     "cold": "cold:measure_cold",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 import onnx
 import onnxruntime
-from cvport.exporters.export import make_onnx
-from cvport.exporters.graph import OPSET, tool_versions
+from cvport.exporters.export import make_onnx, make_seal
+from cvport.exporters.graph import tool_versions
 from cvport.models.checkpoint import Checkpoint
 from cvport.models.registry import get_model
+from cvport.models.spec import ModelSpec
 from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.seeded import seeded_state
 from cvport.models.yolox.variant import megvii_variant
 from cvport.runtimes.predictor import Predictor, View, load
-from cvport.runtimes.seal import SCHEMA_VERSION, Seal
 from figures import Lap, Stopwatch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
@@ -86,29 +86,20 @@ def checkpoint(size: str) -> Checkpoint:
     return Checkpoint(state, "seeded:0", "", wrapper="model", untrained=True)
 
 
-@cache
-def onnx_file(size: str) -> Path:
-    """Return the file that cvport makes of `checkpoint`."""
-    spec, weights = get_model("yolox"), checkpoint(size)
+def export(spec: ModelSpec, weights: Checkpoint, name: str) -> Path:
+    """Return the file that cvport makes of weights, without comparing it."""
     plan = spec.plan(weights)
-    seal = Seal(
-        schema_version=SCHEMA_VERSION,
-        model=spec.name,
-        title=plan.variant.title,
-        variant=plan.variant.to_dict(),
-        input_size=plan.input_size,
-        batch="dynamic",
-        labels=plan.labels,
-        preprocess=asdict(plan.preprocess),
-        postprocess=asdict(plan.postprocess),
-        weights={"sha256": weights.sha256, "origin": weights.origin, "untrained": True},
-        opset=OPSET,
-        tools=tool_versions(),
-    )
-    path = folder() / f"yolox_{size}.onnx"
+    seal = make_seal(spec, weights, plan, "dynamic", tool_versions())
+    path = folder() / f"{name}.onnx"
     network = spec.build_network(weights.state, plan.variant)
     path.write_bytes(make_onnx(spec, network, seal, lambda _step: None))
     return path
+
+
+@cache
+def onnx_file(size: str) -> Path:
+    """Return the file that cvport makes of `checkpoint`."""
+    return export(get_model("yolox"), checkpoint(size), f"yolox_{size}")
 
 
 @cache

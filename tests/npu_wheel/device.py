@@ -151,34 +151,6 @@ def memory() -> dict[str, Any]:
     return {"told": told, "pieces": shapes, "right": right, "batch": batch, "network": network, "device": device}
 
 
-def faults() -> dict[str, Any]:
-    """Return, for each function that fails once, the error of that run, and of the next one.
-
-    Those that fail on torch_npu's own thread come last, each on a device of its own: it does no more.
-    """
-    found = {}
-    for name, code, device in (
-        ("aclrtSetDevice", 507033, "npu:1"),
-        ("aclrtSynchronizeDevice", 507015, "npu:0"),
-        ("aclnnConvolutionGetWorkspaceSize", 161002, "npu:0"),
-        ("aclnnConvolution", 507015, "npu:0"),
-        ("aclrtMemcpyAsync", 507899, "npu:1"),
-    ):
-        torch.npu.set_device("npu:0")
-        runs = []
-        for code_now in (code, 0):
-            cann.stub_fail(name.encode(), code_now)
-            runs.append(error_of(lambda device=device, seed=code_now: _run(device, seed)))
-        found[name] = runs
-    return found
-
-
-def _run(device: str, seed: int) -> None:
-    with NpuBackend(Small(), device) as backend:
-        array = images(seed=seed)
-        assert np.array_equal(backend.run({"input": array})["same"], array)
-
-
 def errors() -> dict[str, list[str]]:
     here = torch.ones(3, device="npu:0")
     cann.stub_fail(b"aclrtSynchronizeDevice", 507015)
@@ -231,7 +203,6 @@ def main() -> None:
         "errors": errors(),
         "networks": networks(),
         "fallback": fallback(),
-        "faults": faults(),
     }
     Path(sys.argv[1]).write_text(json.dumps(seen))
 

@@ -111,8 +111,8 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("function", FAULTS)
-def test_device_that_fails(seen, function):
-    (kind, text, below), _ = seen["faults"][function]
+def test_device_that_fails(faults, function):
+    (kind, text, below), _ = faults[function]
     ours, theirs = FAULTS[function]
     assert kind == "BackendError"
     assert text.startswith(ours)
@@ -121,14 +121,14 @@ def test_device_that_fails(seen, function):
 
 
 @pytest.mark.parametrize("function", ["aclrtSetDevice", "aclrtSynchronizeDevice", "aclnnConvolutionGetWorkspaceSize"])
-def test_failure_that_leaves_the_device_usable(seen, function):
-    assert seen["faults"][function][1] == ["", "", ""], "the results of the next run are right"
+def test_failure_that_leaves_the_device_usable(faults, function):
+    assert faults[function][1] == ["", "", ""], "the results of the next run are right"
 
 
 @pytest.mark.parametrize("function", ["aclnnConvolution", "aclrtMemcpyAsync"])
-def test_failure_after_which_torch_npu_drops_everything(seen, function):
+def test_failure_after_which_torch_npu_drops_everything(faults, function):
     """Without an error of its own: the results of an earlier run would be returned as those of this one."""
-    kind, text, _ = seen["faults"][function][1]
+    kind, text, _ = faults[function][1]
     assert kind == "BackendError"
     assert "does not deliver the output same: it has failed before in this process" in text
     assert "Start a new process" in text

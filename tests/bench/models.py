@@ -25,12 +25,12 @@ _FLOOR_TARGET, _EAGER_TARGET = 1.3, 1.0
 _STAGE_TARGETS = {"nanodet": 0.08, "hand_static": 0.08, "landmarks68": 0.01, "emotion": 0.01}
 # Where a target is missed, and why.
 _WHY = (
-    "nanodet, network: the 58 channels of its first stage fit no block of ONNX Runtime's fast layout, half of its "
+    "nanodet, network: the 58 channels of its first stage fit no block of ONNX Runtime's fast layout, 43 of its 110 "
     "convolutions are depthwise, and channels are interleaved after every unit: traffic that the floor does not count",
     "hand_static, network: a PReLU with a slope a channel is two more passes over each layer; with plain ReLU, which "
     "would be wrong, it takes 0.8 of its time",
     "hand_static and emotion, pre+post: nearly all of it is Pillow's own antialiased scaling",
-    "nanodet, pre+post: numpy's fixed cost of some 60 calls on arrays that are too small to fill it",
+    "nanodet, pre+post: the fixed cost of some 200 calls into compiled code, on arrays too small to fill it",
 )
 _SIDE = 512
 # One after the other, so that all but the first find their matrices in the cache.

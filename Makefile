@@ -17,7 +17,7 @@ demo: artifacts/yolox/yolox.onnx
 	@echo "annotated picture  artifacts/demo/astronaut_onnx.png"
 	@echo "comparison         artifacts/yolox/parity.json"
 
-artifacts/yolox/yolox.onnx: $(STAMP) $(wildcard exporters/*.py models/*.py models/*/*.py runtimes/*.py)
+artifacts/yolox/yolox.onnx: $(STAMP) $(wildcard *.py exporters/*.py exporters/*/*.py models/*.py models/*/*.py runtimes/*.py runtimes/*/*.py)
 	$(BIN)/cvexport yolox --opset 18 --weights seeded
 
 test: lint types unit test-npu-wheel

@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .exporters.export import Artifact, export
-    from .models.errors import (
+    from .errors import (
         ArtifactError,
         BackendError,
         CvportError,
@@ -22,37 +21,38 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
+    from .exporters.export import Artifact, export
     from .models.registry import get_model, list_models
     from .models.results import Classification, Detections, Landmarks
     from .models.spec import VariantOptions
-    from .runtimes.drawing import draw
-    from .runtimes.images import read_image
+    from .runtimes.kinds.drawing import draw
     from .runtimes.predictor import Predictor, load
+    from .runtimes.sources.images import read_image
 
 __version__ = "0.1.0"
 
 # Importing cvport imports nothing heavy: each name is fetched when it is first used.
 _WHERE = {
     "Artifact": ".exporters.export",
-    "ArtifactError": ".models.errors",
-    "BackendError": ".models.errors",
+    "ArtifactError": ".errors",
+    "BackendError": ".errors",
     "Classification": ".models.results",
-    "CvportError": ".models.errors",
+    "CvportError": ".errors",
     "Detections": ".models.results",
-    "InputError": ".models.errors",
+    "InputError": ".errors",
     "Landmarks": ".models.results",
-    "ParityFailed": ".models.errors",
-    "ParityIncomplete": ".models.errors",
+    "ParityFailed": ".errors",
+    "ParityIncomplete": ".errors",
     "Predictor": ".runtimes.predictor",
-    "UsageError": ".models.errors",
+    "UsageError": ".errors",
     "VariantOptions": ".models.spec",
-    "WeightsError": ".models.errors",
-    "draw": ".runtimes.drawing",
+    "WeightsError": ".errors",
+    "draw": ".runtimes.kinds.drawing",
     "export": ".exporters.export",
     "get_model": ".models.registry",
     "list_models": ".models.registry",
     "load": ".runtimes.predictor",
-    "read_image": ".runtimes.images",
+    "read_image": ".runtimes.sources.images",
 }
 
 __all__ = [

@@ -7,30 +7,30 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..models.checkpoint import open_weights, sha256_file
-from ..models.errors import BackendError, ParityFailed, ParityIncomplete, UsageError, did_you_mean
+from ..errors import BackendError, ParityFailed, ParityIncomplete, UsageError, did_you_mean
 from ..models.registry import get_model
 from ..models.spec import VariantOptions
-from ..runtimes.backend import BACKENDS, why_not
+from ..models.weights.checkpoint import open_weights, sha256_file
+from ..runtimes.backends.registry import BACKENDS, why_not
 from ..runtimes.predictor import load
 from ..runtimes.seal import SCHEMA_VERSION, Seal
-from .graph import OPSET, finish, simplify, tool_versions, trace
-from .npu_leg import compare_npu, hf32_effect, npu_status, run_npu
-from .parity import compare_file, make_reference
-from .probes import all_cases
+from .gate.npu_leg import compare_npu, hf32_effect, npu_status, run_npu
+from .gate.parity import compare_file, make_reference
+from .gate.probes import all_cases
+from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
 from .publish import publish, reject, stage
-from .record import make_record, write_record
 from .replay import save_evidence
+from .report.record import make_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
-    from ..models.checkpoint import Checkpoint
     from ..models.spec import ModelSpec, Plan
-    from .npu_leg import Effect, NpuRun
-    from .parity import Reference
+    from ..models.weights.checkpoint import Checkpoint
+    from .gate.npu_leg import Effect, NpuRun
+    from .gate.parity import Reference
 
 # The legs of a comparison. The first is the reference; without the second there is nothing to publish.
 LEGS = ("torch", "onnx", "npu")
@@ -80,7 +80,7 @@ def export(
 
     Args:
         model: A model's name.
-        weights: See `cvport.models.checkpoint.open_weights`.
+        weights: See `cvport.models.weights.checkpoint.open_weights`.
         output: The artifact is published as ``output/MODEL``, rejected as ``output/rejected/MODEL-TIME``.
         options: What the weights do not tell.
         opset: Of the file; 18.
@@ -243,7 +243,7 @@ def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | 
 
 
 def _loaded(network: nn.Module, checkpoint: Checkpoint) -> str:
-    from ..models.loading import LoadReport
+    from ..models.weights.loading import LoadReport
 
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return str(LoadReport(len(checkpoint.state), len(network.state_dict()), parameters))

@@ -31,8 +31,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..models.checkpoint import sha256_file
-from ..models.errors import ArtifactError
+from ..errors import ArtifactError
+from ..models.weights.checkpoint import sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from ..models.checkpoint import sha256_file
-from ..models.errors import ParityFailed
+from ..errors import ParityFailed
 from ..models.registry import get_model
-from ..runtimes.console import run_command
+from ..models.weights.checkpoint import sha256_file
+from ..runtimes.commands.console import run_command
 from ..runtimes.predictor import View, load
 from ..runtimes.seal import read_params
-from .kinds import KINDS, Decoder
-from .parity import CaseReference, Reference, compare_file, row
-from .record import floor_from_dict, limits_from_dict, make_record, read_record
-from .render import render
+from .gate.kinds import KINDS, Decoder
+from .gate.parity import CaseReference, Reference, compare_file, row
+from .report.record import floor_from_dict, limits_from_dict, make_record, read_record
+from .report.text import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

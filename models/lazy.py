@@ -6,7 +6,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from .errors import BackendError
+from ..errors import BackendError
 
 if TYPE_CHECKING:
     from types import ModuleType

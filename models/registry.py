@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import UsageError, did_you_mean
+from ..errors import UsageError, did_you_mean
 from .lazy import resolve
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .errors import UsageError, did_you_mean
+from ..errors import UsageError, did_you_mean
 from .lazy import import_torch, resolve
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from .checkpoint import Checkpoint
+    from .weights.checkpoint import Checkpoint
 
     Array = NDArray[np.float32]
     StateDict = Mapping[str, "Tensor | NDArray[Any]"]
@@ -207,7 +207,7 @@ class ModelSpec:
     def fuse(self, network: nn.Module) -> nn.Module:
         """Return a copy with BatchNorm folded and branches re-parameterised, equal up to rounding."""
         import_torch()
-        fused: nn.Module = resolve(".fusion:fuse", __package__)(network)
+        fused: nn.Module = resolve(".ops.fusion:fuse", __package__)(network)
         return fused
 
     def export_form(self, network: nn.Module) -> nn.Module:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..models.errors import ArtifactError, InputError, UsageError, WeightsError, did_you_mean
+from ..errors import ArtifactError, InputError, UsageError, WeightsError, did_you_mean
 from ..models.landmarks68.contours import NUM_POINTS
 from ..models.lazy import resolve
 from ..models.registry import get_model
 from ..models.results import Landmarks
 from ..models.spec import VariantOptions
-from .backend import BACKENDS, choose_backend
-from .images import as_image
-from .onnx_backend import OnnxBackend
+from .backends.onnx import OnnxBackend
+from .backends.registry import BACKENDS, choose_backend
 from .seal import Seal, read_params
+from .sources.images import as_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..models.checkpoint import Checkpoint
     from ..models.results import Result
     from ..models.spec import ModelSpec
-    from .backend import Array, Backend
+    from ..models.weights.checkpoint import Checkpoint
+    from .backends.registry import Array, Backend
 
     Image = str | Path | NDArray[np.uint8]
     Box = Sequence[float] | NDArray[np.floating]
@@ -241,7 +241,7 @@ def load(
     Args:
         model: An exported .onnx file, or a model's name.
         backend: "auto", "onnx", "npu" or "torch".
-        weights: For torch and npu: what to build the network from; see `cvport.models.checkpoint.open_weights`.
+        weights: For torch and npu: what to build the network from; see `cvport.models.weights.checkpoint.open_weights`.
         options: For torch or npu and a model's name: what the weights do not tell.
         device: "cpu", "cuda:0", "npu:0" ...; None for the backend's default.
         threads: Of the network; None for the backend's default.
@@ -336,10 +336,12 @@ class _Request(NamedTuple):
         """Open the backend on what it runs: a path, or a network."""
         target = f"{BACKENDS[self.backend].module}:open_backend"
         choice = {} if self.precision is None else {"precision": self.precision}
-        return resolve(target, __package__ or "")(runnable, self.device, self.threads, **choice)
+        return resolve(target, f"{__package__}.backends")(runnable, self.device, self.threads, **choice)
 
     def open_weights(self, spec: ModelSpec) -> Checkpoint:
-        from ..models.checkpoint import open_weights  # not needed to run a file, and every start would pay for it
+        from ..models.weights.checkpoint import (
+            open_weights,  # not needed to run a file, and every start would pay for it
+        )
 
         return open_weights(spec, self.weights, offline=self.offline, cache_dir=self.cache_dir)
 
@@ -411,7 +413,7 @@ def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
 
 def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
     """Refuse weights that the file was not made from; they would be ignored without a word."""
-    from ..models.checkpoint import sha256_file
+    from ..models.weights.checkpoint import sha256_file
 
     given = Path(weights)
     if given.is_file():

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
-from ..models.errors import ArtifactError
+from ..errors import ArtifactError
 
 KEY = "cvport"
 SCHEMA_VERSION = 1

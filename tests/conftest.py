@@ -107,7 +107,7 @@ def export_nano(folder: Path, batch: str | int = "dynamic") -> NanoArtifact:
     """Export Megvii's nano with made-up weights, 3 classes, at 160x160."""
     import cvport
     import torch
-    from cvport.models.yolox.seeded import seeded_state
+    from cvport.models.yolox.recipe import seeded_state
     from cvport.models.yolox.variant import megvii_variant
 
     state = seeded_state(megvii_variant("nano", 3), 0)

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import onnx
 from cvport.exporters.export import make_onnx, make_seal, verify
-from cvport.exporters.graph import tool_versions
-from cvport.exporters.parity import make_reference
-from cvport.exporters.probes import built_in_cases
+from cvport.exporters.gate.parity import make_reference
+from cvport.exporters.gate.probes import built_in_cases
+from cvport.exporters.graphs.trace import tool_versions
 from cvport.runtimes.seal import KEY
 from onnx import numpy_helper
 

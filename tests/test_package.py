@@ -99,8 +99,8 @@ def test_wheel_holds_every_module_and_the_mark_of_types(tmp_path):
         scripts = wheel.read(entry_points).decode()
     modules = {path.relative_to(ROOT).as_posix() for path in sources()}
     assert inside == {f"cvport/{module}" for module in (*modules, "py.typed")}
-    assert "cvexport = cvport.exporters.cli:main" in scripts
-    assert "cvrun = cvport.runtimes.cli:main" in scripts
+    assert "cvexport = cvport.exporters.commands.cvexport:main" in scripts
+    assert "cvrun = cvport.runtimes.commands.cvrun:main" in scripts
 
 
 def test_version_is_the_one_of_the_project():
@@ -136,7 +136,7 @@ def test_public_names_resolve():
 def test_public_names_of_design_are_there():
     needed = {"load", "export", "get_model", "list_models", "draw", "Detections", "CvportError"}
     assert needed <= set(cvport.__all__)
-    errors = vars(import_module("cvport.models.errors")).values()
+    errors = vars(import_module("cvport.errors")).values()
     assert {kind.__name__ for kind in errors if isinstance(kind, type) and issubclass(kind, Exception)} <= set(
         cvport.__all__
     )
@@ -229,8 +229,8 @@ def test_blocking_blocks():
 
 RUN = """
 import sys
-from cvport.runtimes.cli import cvrun
-from cvport.runtimes.console import run_command
+from cvport.runtimes.commands.cvrun import cvrun
+from cvport.runtimes.commands.console import run_command
 assert run_command(cvrun, sys.argv[1:]) == 0
 """
 
@@ -238,7 +238,7 @@ assert run_command(cvrun, sys.argv[1:]) == 0
 @pytest.mark.parametrize("extra", [(), ("--save", "out", "--format", "json", "-v")])
 def test_running_on_onnx_imports_neither_torch_nor_onnx(nano_artifact, tmp_path, monkeypatch, extra):
     import cv2
-    from cvport.exporters.probes import scene
+    from cvport.exporters.gate.probes import scene
 
     monkeypatch.chdir(tmp_path)
     cv2.imwrite("a.png", scene(40, 60, seed=0))
@@ -248,7 +248,7 @@ def test_running_on_onnx_imports_neither_torch_nor_onnx(nano_artifact, tmp_path,
 
 def test_running_on_onnx_works_without_torch_and_onnx(nano_artifact, tmp_path, monkeypatch):
     import cv2
-    from cvport.exporters.probes import scene
+    from cvport.exporters.gate.probes import scene
 
     monkeypatch.chdir(tmp_path)
     cv2.imwrite("a.png", scene(40, 60, seed=0))

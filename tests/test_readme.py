@@ -71,7 +71,7 @@ def test_python_runs(folder, monkeypatch, capsys):
 
 
 def test_exit_codes_are_the_documented_ones():
-    from cvport.models import errors
+    from cvport import errors
 
     documented = {0: "ok", 1: "internal", 2: "usage", 3: "input or data", 4: "weights or artifact"}
     documented |= {5: "backend unavailable", 6: "parity failed", 7: "parity incomplete", 130: "interrupted"}

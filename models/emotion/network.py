@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..errors import BackendError
-from ..loading import build_strict
+from ...errors import BackendError
+from ..weights.loading import build_strict
 from .variant import Variant, infer_variant
 
 try:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import WeightsError
+from ...errors import WeightsError
 from ..spec import Plan, VariantOptions, choose_labels
 from .postprocess import PostprocessParams
 from .preprocess import PreprocessParams
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..checkpoint import Checkpoint
+    from ..weights.checkpoint import Checkpoint
 
 # What transformers writes where nobody named the classes.
 _PLACEHOLDER = re.compile(r"LABEL_\d+$")
@@ -63,6 +63,6 @@ def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...]:
 
 def seeded(seed: int) -> dict[str, NDArray[np.generic]]:
     """Return untrained weights of the default variant: ViT-base with seven classes."""
-    from .seeded import seeded_state
+    from .recipe import seeded_state
 
     return seeded_state(DEFAULT_VARIANT, seed)

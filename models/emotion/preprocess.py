@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..whole_picture import PictureParams, preprocess
+from ..ops.whole_image import PictureParams, preprocess
 
 __all__ = ["PreprocessParams", "preprocess"]
 

@@ -31,7 +31,7 @@ SPEC = ModelSpec(
         }
     },
     hub="hf:trpakov/vit-face-expression",
-    for_inference=".names:for_inference",
+    for_inference=".keys:for_inference",
     for_export=".export_form:export_form",
     batch_size=8,
 )

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import WeightsError
-from ..keys import Shapes, common_size, count, has, sample, sizes
-from .names import module_key
+from ...errors import WeightsError
+from ..weights.keys import Shapes, common_size, count, has, sample, sizes
+from .keys import module_key
 
 # Channels and layers at each published size: arXiv 2010.11929, table 1, and 2012.12877, table 1.
 SIZES: Mapping[str, tuple[int, int]] = {

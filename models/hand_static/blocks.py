@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..fusion import fuse_conv
+from ..ops.fusion import fuse_conv
 
 
 class LinearBlock(nn.Module):

@@ -17,7 +17,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from ..fusion import make_conv
+from ..ops.fusion import make_conv
 from .blocks import ConvBlock
 
 

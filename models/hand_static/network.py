@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..loading import build_strict
+from ..weights.loading import build_strict
 from .blocks import Bottleneck, ConvBlock, LinearBlock, Residual
 from .variant import Variant, infer_variant
 

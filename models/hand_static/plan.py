@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..checkpoint import Checkpoint
+    from ..weights.checkpoint import Checkpoint
 
 
 def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
@@ -27,6 +27,6 @@ def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
 
 def seeded(seed: int) -> dict[str, NDArray[np.generic]]:
     """Return untrained weights of the default variant: the published network's structure, 15 classes."""
-    from .seeded import seeded_state
+    from .recipe import seeded_state
 
     return seeded_state(DEFAULT_VARIANT, seed)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ..whole_picture import Frame
+    from ..ops.whole_image import Frame
 
 
 @dataclass(frozen=True)

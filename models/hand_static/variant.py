@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from ..errors import WeightsError
-from ..keys import Shapes, common_size, count, has, sample
+from ...errors import WeightsError
+from ..weights.keys import Shapes, common_size, count, has, sample
 
 # What comes before the stages' channels in a key; the head stands beside it.
 _BACKBONE = "feature_extractor"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..fusion import fuse_conv, make_conv
+from ..ops.fusion import fuse_conv, make_conv
 from .contours import CONTOURS, NUM_POINTS
 
 # Heat of the last point above this marks the boundary (coord_conv.py).

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..loading import build_strict
+from ..weights.loading import build_strict
 from .blocks import ConvBlock, CoordConv, CoordHourglass, EdgesToPoints, ResBlock, axis
 from .contours import CONTOURS, NUM_POINTS
 from .variant import Variant, infer_variant

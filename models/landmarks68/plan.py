@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import UsageError, WeightsError
+from ...errors import UsageError, WeightsError
 from ..spec import Plan, VariantOptions
 from .contours import CONTOURS, NUM_POINTS
 from .postprocess import PostprocessParams
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from ..checkpoint import Checkpoint
+    from ..weights.checkpoint import Checkpoint
 
     StateDict = Mapping[str, Tensor | NDArray[Any]]
 
@@ -37,7 +37,7 @@ def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
 
 def seeded(seed: int) -> dict[str, NDArray[np.generic]]:
     """Return untrained weights of the published variant."""
-    from .seeded import seeded_state
+    from .recipe import seeded_state
 
     return seeded_state(DEFAULT_VARIANT, seed)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from ..errors import InputError
-from ..normalise import write_planes
+from ...errors import InputError
+from ..ops.normalise import write_planes
 from .postprocess import Frame
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from ..errors import WeightsError
-from ..keys import Shapes, common_size, count, has, named, sample
+from ...errors import WeightsError
+from ..weights.keys import Shapes, common_size, count, has, named, sample
 from .contours import CONTOURS, NUM_POINTS
 
 

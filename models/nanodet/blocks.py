@@ -12,7 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from ..fusion import fuse_conv
+from ..ops.fusion import fuse_conv
 
 # module/activation.py: LeakyReLU everywhere.
 _SLOPE = 0.1

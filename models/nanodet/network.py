@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..loading import build_strict
+from ..weights.loading import build_strict
 from .blocks import ConvBlock, GhostBlocks, Layers, SeparableBlock, activation, conv
 from .variant import Variant, infer_variant
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import WeightsError
+from ...errors import WeightsError
 from ..spec import Plan, VariantOptions, choose_labels
 from .postprocess import PostprocessParams
 from .preprocess import PreprocessParams
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from ..checkpoint import Checkpoint
+    from ..weights.checkpoint import Checkpoint
 
     StateDict = Mapping[str, Tensor | NDArray[Any]]
 
@@ -43,7 +43,7 @@ def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
 
 def seeded(seed: int) -> dict[str, NDArray[np.generic]]:
     """Return untrained weights of the default variant: NanoDet-Plus-m with person, face and hand."""
-    from .seeded import seeded_state
+    from .recipe import seeded_state
 
     return seeded_state(DEFAULT_VARIANT, seed)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from ..normalise import tables, write_planes
+from ..ops.normalise import tables, write_planes
+from ..ops.stretch import stretch
 from .postprocess import Frame
-from .stretch import stretch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

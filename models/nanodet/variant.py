@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..errors import WeightsError
-from ..keys import Shapes, common_size, count, has, sample, sizes, vote
+from ...errors import WeightsError
+from ..weights.keys import Shapes, common_size, count, has, sample, sizes, vote
 
 # Channels of the backbone's stages at each published width: nanodet/model/backbone/shufflenetv2.py of
 # RangiLyu/nanodet, the source of every structural number here.

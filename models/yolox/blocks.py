@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..fusion import fold_batch_norm, fuse_conv, make_conv
+from ..ops.fusion import fold_batch_norm, fuse_conv, make_conv
 from .variant import Activation, ConvType, Form
 
 # Every BatchNorm of the family: Megvii exps/default/yolox_nano.py, EasyCV init_yolo in detectors/yolox/yolox.py.

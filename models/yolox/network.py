@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..loading import build_strict
+from ..weights.loading import build_strict
 from .head import TOODHead, YOLOXHead
 from .neck import PAFPN
 from .variant import Variant, infer_variant

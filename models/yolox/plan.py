@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import WeightsError
+from ...errors import WeightsError
 from ..spec import Plan, VariantOptions, choose_labels
 from .postprocess import PostprocessParams
 from .preprocess import CONVENTIONS, PreprocessParams, params_for
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..checkpoint import Checkpoint
+    from ..weights.checkpoint import Checkpoint
 
 # Megvii, exps/default/yolox_nano.py and yolox_tiny.py train at 416, the larger ones at 640.
 _SMALL_SIZE = (416, 416)
@@ -45,7 +45,7 @@ def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
 
 def seeded(seed: int) -> dict[str, NDArray[np.generic]]:
     """Return untrained weights of the default variant: s with RepVGG, ASFF and TOODHead, one class."""
-    from .seeded import seeded_state
+    from .recipe import seeded_state
 
     return seeded_state(DEFAULT_VARIANT, seed)
 

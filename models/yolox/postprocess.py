@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from ..boxes import clip_boxes, nms
-from ..scores import best_first, lowest_logit, make_detections, sigmoid
+from ..ops.boxes import clip_boxes, nms
+from ..ops.scores import best_first, lowest_logit, make_detections, sigmoid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from ..normalise import tables, write_planes
+from ..ops.normalise import tables, write_planes
 from .postprocess import Frame
 
 if TYPE_CHECKING:

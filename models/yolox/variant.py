@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from ..errors import UsageError, WeightsError, did_you_mean
-from ..keys import Shapes, common_size, count, has, named, sample, sizes, vote
+from ...errors import UsageError, WeightsError, did_you_mean
+from ..weights.keys import Shapes, common_size, count, has, named, sample, sizes, vote
 
 Backbone = Literal["CSPDarknet", "RepVGGYOLOX"]
 Form = Literal["train", "deploy"]

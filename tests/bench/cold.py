@@ -62,7 +62,7 @@ def _cvrun() -> list[str]:
     path = Path(sys.executable).with_name("cvrun")
     if path.is_file():
         return [str(path)]
-    return [sys.executable, "-c", "from cvport.runtimes.cli import main; main()"]
+    return [sys.executable, "-c", "from cvport.runtimes.commands.cvrun import main; main()"]
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:

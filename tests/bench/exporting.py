@@ -13,10 +13,10 @@ from pathlib import Path
 import cvport
 import numpy as np
 import torch
-from cvport.exporters.graph import OPSET
-from cvport.models.checkpoint import Checkpoint, open_weights
+from cvport.exporters.graphs.trace import OPSET
 from cvport.models.registry import get_model
-from cvport.models.yolox.seeded import seeded_state
+from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.yolox.recipe import seeded_state
 from cvport.models.yolox.variant import megvii_variant
 from figures import Row, Section, compare, in_turns, timed
 from subjects import folder

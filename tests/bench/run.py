@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cvport.models.errors import CvportError
+from cvport.errors import CvportError
 from figures import Row, Section
 from rich.console import Console
 from rich.table import Table

@@ -15,12 +15,12 @@ import numpy as np
 import onnx
 import onnxruntime
 from cvport.exporters.export import make_onnx, make_seal
-from cvport.exporters.graph import tool_versions
-from cvport.models.checkpoint import Checkpoint
+from cvport.exporters.graphs.trace import tool_versions
 from cvport.models.registry import get_model
 from cvport.models.spec import ModelSpec
+from cvport.models.weights.checkpoint import Checkpoint
 from cvport.models.yolox.postprocess import PostprocessParams
-from cvport.models.yolox.seeded import seeded_state
+from cvport.models.yolox.recipe import seeded_state
 from cvport.models.yolox.variant import megvii_variant
 from cvport.runtimes.predictor import Predictor, View, load
 from figures import Lap, Stopwatch

@@ -9,10 +9,10 @@ import onnx
 import pytest
 import torch
 from cvport.exporters import export as module
-from cvport.models.checkpoint import Checkpoint
 from cvport.models.registry import get_model
 from cvport.models.spec import VariantOptions
-from cvport.models.yolox.seeded import seeded_state
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.yolox.recipe import seeded_state
 from cvport.models.yolox.variant import megvii_variant
 from gate import Exported
 

@@ -15,10 +15,10 @@ import pytest
 import torch
 from cvport import BackendError, ParityFailed, ParityIncomplete, UsageError, VariantOptions, WeightsError
 from cvport.exporters import export as module
-from cvport.exporters.cli import cvexport
+from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.export import export
 from cvport.exporters.publish import verify_sums
-from cvport.runtimes.console import run_command
+from cvport.runtimes.commands.console import run_command
 
 OPTIONS = VariantOptions(input_size=(160, 160))
 
@@ -134,8 +134,9 @@ def test_stopped_process_leaves_the_published_artifact(published, weights, tmp_p
     driver = (
         # A process that is started in the background may have inherited that Ctrl-C is ignored.
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import sys, threading; from cvport.exporters import export as m; from cvport.exporters.cli import cvexport\n"
-        "from cvport.runtimes.console import run_command\n"
+        "import sys, threading; from cvport.exporters import export as m\n"
+        "from cvport.exporters.commands.cvexport import cvexport\n"
+        "from cvport.runtimes.commands.console import run_command\n"
         "def trace(*_): print('here', flush=True); threading.Event().wait(60)\n"
         "m.trace = trace\n"
         "sys.exit(run_command(cvexport, sys.argv[1:]))"

@@ -6,10 +6,10 @@ import copy
 
 import numpy as np
 import pytest
-from cvport.exporters.measure import measure_tensor
-from cvport.exporters.policy import tensor_limit
-from cvport.models.checkpoint import Checkpoint
+from cvport.exporters.gate.policy import tensor_limit
 from cvport.models.registry import get_model
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.runtimes.parity.measure import measure_tensor
 from gate import Exported, failed
 
 # Convolutions at the start, in the middle and at the end, ordinary, depthwise and pointwise.
@@ -149,7 +149,7 @@ def test_clean_nano_networks_pass(make_small, tmp_path, seed):
 def test_clean_classifiers_pass(tmp_path, name, seed):
     spec = get_model(name)
     if name == "emotion":
-        from cvport.models.emotion.seeded import seeded_state
+        from cvport.models.emotion.recipe import seeded_state
         from cvport.models.emotion.variant import Variant
 
         sizes = {"hidden": 128, "layers": 3, "heads": 2, "intermediate": 256, "patch": 16, "image_size": (64, 64)}

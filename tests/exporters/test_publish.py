@@ -18,9 +18,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from cvport.errors import ArtifactError
 from cvport.exporters.publish import publish, reject, stage, verify_sums
-from cvport.models.checkpoint import sha256_file
-from cvport.models.errors import ArtifactError
+from cvport.models.weights.checkpoint import sha256_file
 
 NAME = "model"
 OLD = {"model.onnx": b"old network", "parity.json": b"old figures"}

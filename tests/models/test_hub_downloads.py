@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from cvport.exporters.cli import cvexport
-from cvport.models.checkpoint import open_weights
-from cvport.models.errors import WeightsError
-from cvport.models.hub import download
+from cvport.errors import WeightsError
+from cvport.exporters.commands.cvexport import cvexport
 from cvport.models.registry import get_model
-from cvport.models.yolox.seeded import seeded_state
+from cvport.models.weights.checkpoint import open_weights
+from cvport.models.weights.hub import download
+from cvport.models.yolox.recipe import seeded_state
 from cvport.models.yolox.variant import megvii_variant
-from cvport.runtimes.console import run_command
+from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
 from safetensors.numpy import save
 
@@ -314,7 +314,7 @@ def test_an_export_from_a_hub(server, cache, tmp_path, capsys):
     command = ["yolox", "--weights", "hf:org/model", "--input-size", "160", "--cache-dir", str(cache)]
     command += ["-o", str(tmp_path / "out"), "--json", "--quiet"]
     environ = {**os.environ, **environment(server.url, tmp_path), "OMP_NUM_THREADS": "1"}
-    program = [sys.executable, "-c", "from cvport.exporters.cli import main; main()", *command]
+    program = [sys.executable, "-c", "from cvport.exporters.commands.cvexport import main; main()", *command]
     done = subprocess.run(program, env=environ, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -356,7 +356,7 @@ def test_a_killed_download_is_never_taken_for_whole(server, cache, tmp_path, sch
     server.publish("org/model", {NAME: FIRST, "config.json": CONFIG})
     server.cut[NAME], server.hold = 6000, True
     code = (
-        "import sys, pathlib; from cvport.models.hub import download;"
+        "import sys, pathlib; from cvport.models.weights.hub import download;"
         "download(sys.argv[1], cache_dir=pathlib.Path(sys.argv[2]))"
     )
     environ = {**os.environ, **environment(server.url, tmp_path)}

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from cvport.models.errors import UsageError
+from cvport.errors import UsageError
 from cvport.models.registry import MODELS, get_model, list_models
 from cvport.models.spec import ModelSpec
 

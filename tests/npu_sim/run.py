@@ -10,7 +10,7 @@ import importlib
 import sys
 from pathlib import Path
 
-COMMANDS = {"cvrun": "cvport.runtimes.cli", "cvexport": "cvport.exporters.cli"}
+COMMANDS = {"cvrun": "cvport.runtimes.commands.cvrun", "cvexport": "cvport.exporters.commands.cvexport"}
 
 
 def main() -> None:

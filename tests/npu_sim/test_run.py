@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from cvport.models.yolox.seeded import seeded_state
+from cvport.models.yolox.recipe import seeded_state
 from cvport.models.yolox.variant import megvii_variant
 
 from npu_sim import install

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from cvport.models.registry import get_model
-from cvport.runtimes.npu_backend import NpuBackend
+from cvport.runtimes.backends.npu import NpuBackend
 from torch import nn
 
 MIB = 1 << 20

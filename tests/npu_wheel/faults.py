@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cvport.runtimes.npu_backend import NpuBackend
+from cvport.runtimes.backends.npu import NpuBackend
 from device import Small, cann, error_of, images
 
 

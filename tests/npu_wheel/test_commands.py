@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from cvport.exporters.probes import scene
+from cvport.exporters.gate.probes import scene
 
 pytestmark = pytest.mark.npu_wheel
 
@@ -74,7 +74,7 @@ def broken(python):
 def exported(broken, tmp_path_factory):
     """A small network, exported on that machine."""
     import torch
-    from cvport.models.yolox.seeded import seeded_state
+    from cvport.models.yolox.recipe import seeded_state
     from cvport.models.yolox.variant import megvii_variant
 
     folder = tmp_path_factory.mktemp("exported")
@@ -93,8 +93,8 @@ def test_export_works_and_tells_why_the_leg_did_not_run(exported):
 
 LIGHT = """
 import sys
-from cvport.runtimes.cli import cvrun
-from cvport.runtimes.console import run_command
+from cvport.runtimes.commands.cvrun import cvrun
+from cvport.runtimes.commands.console import run_command
 code = run_command(cvrun, sys.argv[1:])
 print(sorted({"torch", "torch_npu", "onnx"} & set(sys.modules)))
 sys.exit(code)

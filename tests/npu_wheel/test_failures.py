@@ -13,8 +13,8 @@ pytestmark = pytest.mark.npu_wheel
 # What it prints is all that may be on stdout.
 ASK = """
 import json, sys
-from cvport.models.errors import BackendError
-from cvport.runtimes.backend import choose_backend, why_not
+from cvport.errors import BackendError
+from cvport.runtimes.backends.registry import choose_backend, why_not
 
 def choose(device):
     try:
@@ -75,7 +75,7 @@ def test_no_cann_and_autoload(reason, python):
     assert plain.returncode == 1
     assert "RuntimeError: Failed to load the backend extension: torch_npu." in plain.stderr
     assert "ImportError: libhccl.so: cannot open shared object file" in plain.stderr
-    ask = "from cvport.runtimes.backend import why_not; print(why_not('npu'))"
+    ask = "from cvport.runtimes.backends.registry import why_not; print(why_not('npu'))"
     done = python("-c", ask, TORCH_DEVICE_BACKEND_AUTOLOAD="1")
     assert done.stdout.startswith("torch_npu does not find CANN: libhccl.so: cannot open shared object file\n")
 

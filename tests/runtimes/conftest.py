@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from cvport.exporters.probes import scene
-from cvport.runtimes.console import run_command
+from cvport.exporters.gate.probes import scene
+from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
 from onnx import numpy_helper
 

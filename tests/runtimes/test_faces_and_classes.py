@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 from cvport import InputError, UsageError, get_model
-from cvport.exporters.probes import scene
-from cvport.runtimes import cli, predictor
-from cvport.runtimes.console import run_command
+from cvport.exporters.gate.probes import scene
+from cvport.runtimes import predictor
+from cvport.runtimes.commands import cvrun as cli
+from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.predictor import Predictor
 
 FACES, EMOTION, HAND = (get_model(name) for name in ("landmarks68", "emotion", "hand_static"))
@@ -216,7 +217,7 @@ def test_chinese_names_are_printed_and_drawn_but_not_in_json(run):
 
 
 def test_without_a_font_pictures_are_in_english_and_that_is_told(run, monkeypatch):
-    from cvport.runtimes import drawing
+    from cvport.runtimes.kinds import drawing
 
     monkeypatch.setattr(drawing, "chinese_font", lambda: None)
     made = make(EMOTION, emotions, EMOTION.labels)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import cvport
 import pytest
-from cvport.exporters.measure import match_detections, measure_classes, measure_landmarks
-from cvport.exporters.probes import scene
-from cvport.models.checkpoint import seeded_checkpoint
+from cvport.exporters.gate.probes import scene
+from cvport.models.weights.checkpoint import seeded_checkpoint
 from cvport.runtimes import predictor
+from cvport.runtimes.parity.measure import match_detections, measure_classes, measure_landmarks
 
 BOXES = [(20.0, 10.0, 110.0, 80.0), (5.0, 30.0, 60.0, 90.0)]
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
-from cvport.models.errors import ArtifactError
+from cvport.errors import ArtifactError
 from cvport.models.registry import get_model
 from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.preprocess import PreprocessParams, params_for

@@ -8,10 +8,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from cvport.exporters.measure import measure_tensor
-from cvport.models.checkpoint import Checkpoint
-from cvport.models.emotion.seeded import seeded_state
+from cvport.models.emotion.recipe import seeded_state
 from cvport.models.emotion.spec import SPEC
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.runtimes.parity.measure import measure_tensor
 from cvport.runtimes.seal import KEY
 from gate import Exported, failed, failed_names
 

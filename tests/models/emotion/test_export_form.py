@@ -8,10 +8,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from cvport.exporters.graph import simplify, trace
+from cvport.exporters.graphs.trace import simplify, trace
 from cvport.models.emotion.export_form import export_form
 from cvport.models.emotion.network import ExactGELU, build_network
-from cvport.models.emotion.seeded import seeded_state
+from cvport.models.emotion.recipe import seeded_state
 from cvport.models.emotion.spec import SPEC
 from cvport.models.emotion.variant import Variant
 

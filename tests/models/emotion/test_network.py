@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from cvport.errors import BackendError, WeightsError
 from cvport.models.emotion import network as network_module
 from cvport.models.emotion.network import build_network
-from cvport.models.emotion.seeded import seeded_state
+from cvport.models.emotion.recipe import seeded_state
 from cvport.models.emotion.spec import SPEC
-from cvport.models.errors import BackendError, WeightsError
 from transformers import ViTConfig, ViTForImageClassification
 
 
@@ -117,7 +117,7 @@ def test_transformers_says_nothing(small, capfd, caplog, monkeypatch):
         network = build_network(seeded_state(small, 0))
         network(torch.zeros(1, 3, 48, 48))
     assert capfd.readouterr() == ("", "")
-    assert [record.name for record in caplog.records] == ["cvport.models.loading"]
+    assert [record.name for record in caplog.records] == ["cvport.models.weights.loading"]
 
 
 def test_without_transformers_the_next_step_is_told(monkeypatch):

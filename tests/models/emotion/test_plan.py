@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from cvport.models.checkpoint import Checkpoint, open_weights
+from cvport.errors import UsageError, WeightsError
 from cvport.models.emotion.preprocess import PreprocessParams
-from cvport.models.emotion.seeded import seeded_state
+from cvport.models.emotion.recipe import seeded_state
 from cvport.models.emotion.spec import SPEC
-from cvport.models.errors import UsageError, WeightsError
 from cvport.models.spec import VariantOptions
+from cvport.models.weights.checkpoint import Checkpoint, open_weights
 from safetensors.torch import save_file
 
 DOCUMENTED = ("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy")

@@ -10,7 +10,7 @@ import pytest
 from cvport.models.emotion import postprocess as module
 from cvport.models.emotion.postprocess import PostprocessParams, postprocess, softmax
 from cvport.models.emotion.spec import SPEC
-from cvport.models.whole_picture import Frame
+from cvport.models.ops.whole_image import Frame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst

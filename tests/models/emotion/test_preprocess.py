@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from cvport.models.emotion.preprocess import PreprocessParams, preprocess
-from cvport.models.resize import resize_antialiased
-from cvport.runtimes.images import read_image
+from cvport.models.ops.resize import resize_antialiased
+from cvport.runtimes.sources.images import read_image
 
 
 @pytest.mark.parametrize("part", ["whole", "face"])

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cvport.errors import WeightsError
 from cvport.models.emotion.network import ViTClassifier
 from cvport.models.emotion.variant import DEFAULT_VARIANT, Variant, infer_variant
-from cvport.models.errors import WeightsError
 
 SMALL = Variant(hidden=128, layers=3, heads=2, intermediate=200, patch=8, image_size=(40, 40), num_classes=5)
 VARIANTS = [
@@ -136,7 +136,7 @@ def test_for_people_and_for_json():
 def test_neither_torch_nor_transformers_is_imported():
     code = """
 import sys
-import cvport.models.emotion.plan, cvport.models.emotion.names, cvport.models.emotion.spec
+import cvport.models.emotion.plan, cvport.models.emotion.keys, cvport.models.emotion.spec
 print(sorted({"torch", "transformers", "onnx"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,12 +5,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from cvport.exporters.graph import simplify, trace
-from cvport.models.fusion import fuse
+from cvport.exporters.graphs.trace import simplify, trace
 from cvport.models.hand_static.export_form import ConvPReLU, export_form
 from cvport.models.hand_static.network import build_network
-from cvport.models.hand_static.seeded import seeded_state
+from cvport.models.hand_static.recipe import seeded_state
 from cvport.models.hand_static.spec import SPEC
+from cvport.models.ops.fusion import fuse
 from torch import nn
 
 

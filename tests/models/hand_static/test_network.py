@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cvport.models.errors import WeightsError
-from cvport.models.fusion import fuse
+from cvport.errors import WeightsError
 from cvport.models.hand_static.network import build_network
-from cvport.models.hand_static.seeded import seeded_state
-from cvport.models.loading import load_strict
+from cvport.models.hand_static.recipe import seeded_state
+from cvport.models.ops.fusion import fuse
+from cvport.models.weights.loading import load_strict
 from torch import nn
 
 

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from cvport.models.checkpoint import Checkpoint, open_weights
-from cvport.models.errors import UsageError, WeightsError
+from cvport.errors import UsageError, WeightsError
 from cvport.models.hand_static.postprocess import PostprocessParams
 from cvport.models.hand_static.preprocess import PreprocessParams
-from cvport.models.hand_static.seeded import seeded_state
+from cvport.models.hand_static.recipe import seeded_state
 from cvport.models.hand_static.spec import SPEC
 from cvport.models.hand_static.variant import DEFAULT_VARIANT
 from cvport.models.registry import get_model
 from cvport.models.spec import VariantOptions
+from cvport.models.weights.checkpoint import Checkpoint, open_weights
 
 
 @pytest.fixture(scope="module")

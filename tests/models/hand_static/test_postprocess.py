@@ -9,7 +9,7 @@ import torch
 from cvport.models.hand_static.network import build_network
 from cvport.models.hand_static.postprocess import PostprocessParams, postprocess
 from cvport.models.hand_static.spec import SPEC
-from cvport.models.whole_picture import Frame
+from cvport.models.ops.whole_image import Frame
 
 FRAME = Frame(640, 480)
 

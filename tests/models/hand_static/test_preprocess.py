@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cvport.models.hand_static.preprocess import PreprocessParams, preprocess
-from cvport.runtimes.images import read_image
+from cvport.runtimes.sources.images import read_image
 
 
 @pytest.mark.parametrize("part", ["whole", "box"])

@@ -7,11 +7,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from cvport.models.checkpoint import Checkpoint
 from cvport.models.landmarks68 import blocks, network
-from cvport.models.landmarks68.seeded import seeded_state
+from cvport.models.landmarks68.recipe import seeded_state
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import Variant
+from cvport.models.weights.checkpoint import Checkpoint
 from gate import Exported, failed, failed_names
 
 # Structurally complete and quick.

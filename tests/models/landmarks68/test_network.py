@@ -5,18 +5,18 @@ import json
 import numpy as np
 import pytest
 import torch
-from cvport.models.errors import WeightsError
-from cvport.models.fusion import fuse
+from cvport.errors import WeightsError
 from cvport.models.landmarks68.blocks import CoordConv, coordinate_maps
 from cvport.models.landmarks68.network import build_network
 from cvport.models.landmarks68.plan import edge_constants
 from cvport.models.landmarks68.postprocess import PostprocessParams, postprocess
 from cvport.models.landmarks68.preprocess import PreprocessParams, preprocess
-from cvport.models.landmarks68.seeded import seeded_state
+from cvport.models.landmarks68.recipe import seeded_state
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import Variant
-from cvport.models.loading import load_strict
-from cvport.runtimes.images import read_image
+from cvport.models.ops.fusion import fuse
+from cvport.models.weights.loading import load_strict
+from cvport.runtimes.sources.images import read_image
 from torch import nn
 
 # Structurally complete and quick.

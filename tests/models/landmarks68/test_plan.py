@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from cvport.models.checkpoint import Checkpoint, open_weights
-from cvport.models.errors import UsageError, WeightsError
+from cvport.errors import UsageError, WeightsError
 from cvport.models.landmarks68.plan import edge_constants, for_inference
 from cvport.models.landmarks68.postprocess import PostprocessParams
 from cvport.models.landmarks68.preprocess import PreprocessParams
-from cvport.models.landmarks68.seeded import seeded_state
+from cvport.models.landmarks68.recipe import seeded_state
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import DEFAULT_VARIANT, Variant
 from cvport.models.spec import VariantOptions
+from cvport.models.weights.checkpoint import Checkpoint, open_weights
 
 SMALL = Variant(stem=8, width=16, levels=2, stacks=3)
 

@@ -5,10 +5,10 @@ import json
 import cv2
 import numpy as np
 import pytest
-from cvport.models.errors import InputError
+from cvport.errors import InputError
 from cvport.models.landmarks68.postprocess import PostprocessParams, postprocess
 from cvport.models.landmarks68.preprocess import PreprocessParams, preprocess
-from cvport.runtimes.images import read_image
+from cvport.runtimes.sources.images import read_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,11 +4,11 @@ import cvport
 import numpy as np
 import onnxruntime
 import pytest
-from cvport.exporters.cli import cvexport
-from cvport.models.checkpoint import open_weights
+from cvport.exporters.commands.cvexport import cvexport
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.spec import VariantOptions
-from cvport.runtimes.console import run_command
+from cvport.models.weights.checkpoint import open_weights
+from cvport.runtimes.commands.console import run_command
 from gate import Exported, failed, failed_names
 
 NAME = "fpn.bottom_up_blocks.1.blocks.0.ghost1.primary_conv.0.weight"

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cvport.models.errors import WeightsError
-from cvport.models.fusion import fuse
-from cvport.models.loading import load_strict
+from cvport.errors import WeightsError
 from cvport.models.nanodet.network import NanoDetPlus, build_network, interleave
-from cvport.models.nanodet.seeded import seeded_state
+from cvport.models.nanodet.recipe import seeded_state
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, SIZES
+from cvport.models.ops.fusion import fuse
+from cvport.models.weights.loading import load_strict
 from safetensors.numpy import load_file
 from torch import nn
 

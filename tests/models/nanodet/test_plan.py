@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cvport.models.checkpoint import Checkpoint, open_weights
-from cvport.models.errors import UsageError, WeightsError
+from cvport.errors import UsageError, WeightsError
 from cvport.models.nanodet.plan import for_inference
 from cvport.models.nanodet.preprocess import PreprocessParams
-from cvport.models.nanodet.seeded import seeded_state
+from cvport.models.nanodet.recipe import seeded_state
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, PROJECT
 from cvport.models.spec import COCO_LABELS, VariantOptions
+from cvport.models.weights.checkpoint import Checkpoint, open_weights
 
 SMALL = replace(DEFAULT_VARIANT, stem=8, stages=(16, 32, 64), repeats=(2, 3, 2), neck=16)
 

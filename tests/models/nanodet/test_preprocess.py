@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from cvport.models.nanodet.postprocess import Frame
 from cvport.models.nanodet.preprocess import PreprocessParams, preprocess
-from cvport.models.nanodet.stretch import stretch
-from cvport.runtimes.images import read_image
+from cvport.models.ops.stretch import stretch
+from cvport.runtimes.sources.images import read_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

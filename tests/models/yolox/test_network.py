@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cvport.models.errors import WeightsError
-from cvport.models.fusion import fuse
-from cvport.models.loading import load_strict
+from cvport.errors import WeightsError
+from cvport.models.ops.fusion import fuse
+from cvport.models.weights.loading import load_strict
 from cvport.models.yolox.blocks import RepVGGBlock
 from cvport.models.yolox.network import build_network
-from cvport.models.yolox.seeded import seeded_state
+from cvport.models.yolox.recipe import seeded_state
 from cvport.models.yolox.variant import DEFAULT_VARIANT, megvii_variant
 from safetensors.numpy import load_file
 from torch import nn

@@ -4,10 +4,10 @@ import json
 
 import pytest
 import torch
-from cvport.models.checkpoint import Checkpoint, open_weights
-from cvport.models.errors import UsageError, WeightsError
+from cvport.errors import UsageError, WeightsError
 from cvport.models.registry import get_model
 from cvport.models.spec import COCO_LABELS, VariantOptions
+from cvport.models.weights.checkpoint import Checkpoint, open_weights
 from cvport.models.yolox.network import YOLOX
 from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.preprocess import params_for

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cvport.models.yolox.postprocess import Frame
 from cvport.models.yolox.preprocess import CONVENTIONS, PreprocessParams, params_for, preprocess
-from cvport.runtimes.images import read_image
+from cvport.runtimes.sources.images import read_image
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

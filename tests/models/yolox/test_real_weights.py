@@ -6,7 +6,7 @@ import cvport
 import numpy as np
 import pytest
 import torch
-from cvport.models.boxes import iou_matrix
+from cvport.models.ops.boxes import iou_matrix
 
 MAX_PIXELS = 0.5
 MAX_SCORE = 1e-3

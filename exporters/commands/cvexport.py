@@ -1,0 +1,318 @@
+"""``cvexport``: export a model, and look at what can be exported."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import CvportError, ParityFailed, ParityIncomplete, UsageError
+from ...models.registry import get_model, list_models
+from ...models.spec import VariantOptions
+from ...runtimes.backends.registry import choose_backend
+from ...runtimes.commands.console import (
+    overview,
+    progress,
+    run_command,
+    set_verbosity,
+    show_error,
+    take_variant_options,
+    variant_options,
+)
+from ..export import LEGS, Artifact, export
+from ..gate.capture import complete, make_capture
+from ..graphs.trace import OPSET
+from ..publish import verify_sums
+from ..report.record import read_record, record_text
+from ..report.text import render, render_summary
+from .doctor import examine
+from .doctor import render as render_doctor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_EXAMPLES = """\b
+Examples:
+  cvexport yolox --weights yolox_nano.pth
+  cvexport yolox --weights seeded -o /tmp/artifacts --json
+  cvexport all --weights seeded
+  cvexport yolox --weights hand.pth --preprocess megvii-legacy --activation relu --probes photos/
+"""
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class _ModelGroup(click.Group):
+    """A group in which a name that is no command is a model to export."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            return "", _export_command, args
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            rows = [(f"MODEL ({', '.join(list_models())})", "Export a model; cvexport MODEL --help")]
+            rows += [(name, command.get_short_help_str()) for name, command in self.commands.items()]
+            formatter.write_dl(rows)
+
+
+@click.group(cls=_ModelGroup, epilog=_EXAMPLES, context_settings=_SETTINGS)
+@click.version_option(package_name="cvport")
+def cvexport() -> None:
+    """Export a model to an ONNX file that is proved equal to it."""
+
+
+def _export_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every export has."""
+    for option in (
+        click.option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
+        click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
+        click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept."),
+        click.option("--offline", is_flag=True, help="Never download weights."),
+        click.option(
+            "--probes",
+            type=click.Path(path_type=Path),
+            multiple=True,
+            metavar="DIR",
+            help="Pictures to compare on.",
+        ),
+        click.option("--require", default="", metavar="A,B", help="Legs without which nothing is published."),
+        click.option("--backends", default=",".join(LEGS), show_default=True, help="Legs to compare, where available."),
+        click.option(
+            "--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file."
+        ),
+        click.option("--opset", type=int, default=OPSET, show_default=True, help="Of the file."),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path),
+            default=Path("artifacts"),
+            show_default=True,
+            metavar="DIR",
+            help="Publish to DIR/MODEL/, reject to DIR/rejected/.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of `_export_options` as `export` takes them."""
+    batch = options["batch"]
+    return {
+        "output": options["output"],
+        "opset": options["opset"],
+        "batch": int(batch) if batch.isdecimal() else batch,
+        "backends": _comma_separated(options["backends"]),
+        "require": _comma_separated(options["require"]),
+        "probes": options["probes"],
+        "offline": options["offline"],
+        "cache_dir": options["cache_dir"],
+    }
+
+
+@click.command(context_settings=_SETTINGS, epilog=_EXAMPLES)
+@click.argument("model")
+@click.option("--weights", metavar="W", help="A file, folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N].")
+@variant_options
+@click.option("--tolerance", "tolerances", multiple=True, metavar="OUT:FIGURE=X", help="Replaces a derived limit.")
+@_export_options
+def _export_command(
+    *,
+    model: str,
+    weights: str | None,
+    tolerances: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Export MODEL, compare the file with PyTorch, publish it if it passes."""
+    set_verbosity(quiet, verbose)
+    variant = take_variant_options(options)
+    with progress(quiet) as show:
+        settings = {**_settings(options), "progress": show}
+        artifact = export(model, weights=weights, options=variant, tolerances=tolerances, **settings)
+    record = artifact.record
+    if as_json:
+        click.echo(_to_json(_content(artifact)))
+        return
+    note = "  (untrained weights)" if record["untrained"] else ""
+    click.echo(f"{record['title']}{note}: {artifact.loaded}")
+    click.echo(render(record))
+    click.echo(f"\n{record['verdict']}: {artifact.onnx}\nlegs: {_legs(record)}")
+
+
+@cvexport.command("all", context_settings=_SETTINGS)
+@click.option("--weights", metavar="seeded[:N]", help="Untrained weights; else each model's own address.")
+@_export_options
+def _all(
+    *,
+    weights: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401
+) -> int:
+    """Export every model; one that fails does not stop the others.
+
+    The exit code is 0 if all passed, else the largest of those that the models would have given alone.
+    """
+    set_verbosity(quiet, verbose)
+    if weights is not None and weights.partition(":")[0] != "seeded":
+        raise UsageError(f"the models do not share the weights {weights}", "Leave it out, or give seeded[:N].")
+    settings = _settings(options)
+    rows = []
+    for name in list_models():
+        if not quiet:
+            click.echo(f"exporting {name}", err=True)
+        try:
+            with progress(quiet) as show:
+                rows.append(_content(export(name, weights=weights, **settings, progress=show)))
+        except CvportError as error:
+            show_error(error, name)
+            rows.append(_failure(name, error))
+    click.echo(_to_json(rows) if as_json else render_summary(rows))
+    return max(int(row.get("code", 0)) for row in rows)
+
+
+def _content(artifact: Artifact) -> dict[str, Any]:
+    paths = {"onnx": str(artifact.onnx), "parity": str(artifact.parity), "loaded": artifact.loaded}
+    return {**paths, **artifact.record}
+
+
+def _failure(name: str, error: CvportError) -> dict[str, Any]:
+    verdicts = {ParityFailed.exit_code: "failed", ParityIncomplete.exit_code: "incomplete"}
+    verdict = verdicts.get(error.exit_code, "not exported")
+    return {"model": name, "verdict": verdict, "code": error.exit_code, "message": error.message}
+
+
+def _to_json(content: object) -> str:
+    return json.dumps(content, indent=1, default=str)
+
+
+@cvexport.command("capture", context_settings=_SETTINGS)
+@click.argument("model", metavar="MODEL|FILE.onnx")
+@click.option("--device", metavar="npu:N", help="The device; the first where not given.")
+@click.option("--weights", metavar="W", help="What the network is built from, for a file too.")
+@variant_options
+@click.option("--probes", type=click.Path(path_type=Path), multiple=True, metavar="DIR", help="Pictures to run.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("capture.npz"), show_default=True)
+@click.option("--offline", is_flag=True, help="Never download weights.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept.")
+@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+def _capture(
+    *,
+    model: str,
+    output: Path,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Run MODEL on an NPU and keep what it computes, to be compared on another machine."""
+    set_verbosity(quiet, verbose)
+    choose_backend("npu", options["device"])
+    variant = take_variant_options(options)
+    if variant != VariantOptions() and model.lower().endswith(".onnx"):
+        raise UsageError("the variant is fixed in an exported file", "Leave the options out, or give the model's name.")
+    with progress(quiet) as show:
+        capture = make_capture(model, options=variant, progress=show, **options)
+        capture.write(output)
+    click.echo(f"captured on {capture.meta['npu']['device']}: {output}  sha256 {capture.digest}")
+
+
+@cvexport.command("parity", context_settings=_SETTINGS)
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
+@click.option("--capture", "capture", type=click.Path(path_type=Path), help="Adds the captured leg of an NPU.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+def _parity(*, file: Path, capture: Path | None, as_json: bool) -> None:
+    """Show how a published FILE compares, or complete that with a capture.
+
+    With --capture the record and the sums change if the verdict is passed; the file keeps its bytes.
+    """
+    if capture is not None:
+        record = complete(file, capture)
+    else:
+        verify_sums(file.absolute().parent)
+        record = read_record(file.with_name("parity.json"))
+    text = f"{record['title']}\n{render(record)}\n\n{record['verdict']}\nlegs: {_legs(record)}"
+    click.echo(record_text(record).rstrip() if as_json else text)
+    if record["verdict"] != "passed":
+        raise ParityFailed(f"{file} differs from its network on the NPU; the artifact is as before")
+
+
+@cvexport.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def _doctor(*, as_json: bool) -> None:
+    """Print what the legs need and have here, for a bug report."""
+    found = examine()
+    click.echo(_to_json(found) if as_json else render_doctor(found))
+
+
+@cvexport.command("list")
+def _list() -> None:
+    """List the models: what they find, where their weights come from."""
+    specs = [get_model(name) for name in list_models()]
+    for spec in specs:
+        click.echo(f"{spec.name:12} {spec.task:55} {spec.hub or 'no known address'}")
+
+
+@cvexport.command("show")
+@click.argument("model")
+def _show(model: str) -> None:
+    """Show all that is known about a model."""
+    spec = get_model(model)
+    preprocess, postprocess = spec.params_types
+    rows = {
+        "task": spec.task,
+        "input": f"{spec.input_name} (N,3,H,W) float32",
+        "input size": spec.sizes,
+        "outputs": spec.outputs,
+        "result": spec.result,
+        "labels": ", ".join(spec.labels),
+        **{f"--labels {name}": ", ".join(labels) for name, labels in spec.label_lists.items()},
+        **{f"in {lang}": ", ".join(names.values()) for lang, names in spec.translations.items()},
+        "weights": spec.hub or "no known address; give the file",
+        "preprocess": ", ".join(spec.conventions),
+        "activation": ", ".join(spec.activations),
+        "before": _defaults(preprocess),
+        "after": _defaults(postprocess),
+    }
+    width = max(map(len, rows)) + 1
+    click.echo("\n".join(f"{name:{width}} {value}" for name, value in {"model": spec.name, **rows}.items() if value))
+
+
+def _defaults(kind: type[Any]) -> str:
+    """Return the fields of a parameter dataclass with their defaults."""
+    values = ((field.name, field.default) for field in fields(kind))
+    return ", ".join(name if value is MISSING else f"{name} {value}" for name, value in values)
+
+
+def _legs(record: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_leg(leg)}" for name, leg in record["legs"].items())
+
+
+def _leg(leg: dict[str, Any]) -> str:
+    notes = [leg["reason"].splitlines()[0]] if "reason" in leg else []
+    notes += [word for word in ("captured", "simulated") if leg.get(word)]
+    return f"{leg['status']} ({', '.join(notes)})" if notes else str(leg["status"])
+
+
+def _comma_separated(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def main() -> None:
+    """Entry point."""
+    if len(sys.argv) == 1:
+        click.echo(overview())
+        return
+    sys.exit(run_command(cvexport))

@@ -1,0 +1,1 @@
+"""The gate: legs run, compared, judged."""

@@ -1,0 +1,1 @@
+"""Operations that several models share: boxes, scores, letterbox, resize, normalisation."""

@@ -1,0 +1,1 @@
+"""Checkpoints: from a file, folder or hub address to a strictly loaded network."""

@@ -1,0 +1,1 @@
+"""Backends: one protocol, a module each."""

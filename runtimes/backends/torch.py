@@ -1,0 +1,86 @@
+"""PyTorch in inference mode, on the CPU or a CUDA device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ...errors import BackendError
+from ...models.lazy import import_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from .registry import Array
+
+
+def why_not(device: str | None = None) -> str | None:
+    """Return why this backend cannot run on *device* ("cpu", "cuda", "cuda:N"; None is "cpu"), or None if it can."""
+    try:
+        torch = import_torch()
+    except BackendError as error:
+        return str(error)
+    kind, colon, index = (device or "cpu").partition(":")
+    if kind == "cpu" and not colon:
+        return None
+    if kind != "cuda" or (colon and not index.isdecimal()):
+        return f"it has no device {device!r}\nKnown devices: cpu, cuda, cuda:N."
+    if not torch.cuda.is_available():
+        return "there is no CUDA device, or this PyTorch was built without CUDA\nUse --device cpu."
+    if int(index or 0) >= torch.cuda.device_count():
+        return f"there is no {device}: {torch.cuda.device_count()} CUDA devices\nUse cuda:0."
+    return None
+
+
+class TorchBackend:
+    """One network on one device.
+
+    Attributes:
+        name: "torch".
+        device: "cpu" or "cuda:N".
+
+    """
+
+    name = "torch"
+
+    def __init__(self, network: nn.Module, device: str | None = None, threads: int | None = None) -> None:
+        """Take *network*, which maps one (N, 3, H, W) float32 tensor to a dict of tensors by name."""
+        torch = import_torch()
+        self._torch = torch
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._device = torch.device(device or "cpu")
+        if self._device.type == "cuda":
+            self._device = torch.device("cuda", self._device.index or 0)
+            # TF32 keeps 10 mantissa bits: too few for a backend that is compared with others.
+            torch.backends.cudnn.allow_tf32 = False
+            torch.backends.cuda.matmul.allow_tf32 = False
+        self.device = str(self._device)
+        self._network: Any = network.to(self._device)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the outputs by name."""
+        torch = self._torch
+        (array,) = inputs.values()
+        with torch.inference_mode():
+            outputs = self._network(torch.from_numpy(np.ascontiguousarray(array)).to(self._device))
+            return {name: value.cpu().numpy() for name, value in outputs.items()}
+
+    def warm_up(self, inputs: Mapping[str, Array]) -> None:
+        """Do nothing: no run compiles."""
+
+    def close(self) -> None:
+        """Drop the network."""
+        self._network = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+open_backend = TorchBackend

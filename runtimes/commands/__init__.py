@@ -1,0 +1,1 @@
+"""The command cvrun, and what both commands share."""

@@ -1,0 +1,1 @@
+"""Kinds of result: how each is measured, judged, written and drawn."""

@@ -1,0 +1,1 @@
+"""Comparing: statistics, limits, verdicts."""

@@ -1,0 +1,126 @@
+"""``cvexport all``, ``list`` and ``show``: every model, one table, the right exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cvport import BackendError, ParityFailed, ParityIncomplete, WeightsError, get_model, list_models
+from cvport.exporters.commands import cvexport as cli
+from cvport.exporters.commands.cvexport import cvexport
+from cvport.exporters.export import Artifact
+from cvport.runtimes.commands.console import run_command
+
+RECORD = {
+    "verdict": "passed",
+    "untrained": True,
+    "limits": {"tensors": {"out": {"max_abs": 2e-4}}},
+    "comparisons": [
+        {"legs": "torch-onnx", "tier": "tensors", "what": "out", "figures": {"max_abs": 5e-5}},
+        {"legs": "torch-npu", "tier": "tensors", "what": "out", "figures": {"max_abs": 9.0}},
+        {"legs": "torch-onnx", "tier": "decoded", "what": "picture 1", "figures": {}},
+    ],
+}
+
+
+@pytest.fixture
+def all_models(monkeypatch, capsys):
+    """Run `cvexport all` with the exports stood in for; *outcomes* are errors by model, the others pass."""
+
+    def call(outcomes, *arguments):
+        calls = []
+
+        def export(name, **settings):
+            calls.append((name, settings))
+            if name in outcomes:
+                raise outcomes[name]
+            folder = Path(settings["output"]) / name
+            return Artifact(folder, folder / f"{name}.onnx", "7/7 tensors", {"model": name, **RECORD})
+
+        monkeypatch.setattr(cli, "export", export)
+        code = run_command(cvexport, ["all", *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err, calls
+
+    return call
+
+
+def test_all_models_in_one_table(all_models):
+    code, out, err, calls = all_models(
+        {}, "--weights", "seeded:3", "-o", "there", "--batch", "2", "--backends", "torch,onnx"
+    )
+    assert code == 0
+    assert [name for name, _ in calls] == list_models()
+    assert {settings["weights"] for _, settings in calls} == {"seeded:3"}
+    assert {(settings["batch"], *settings["backends"]) for _, settings in calls} == {(2, "torch", "onnx")}
+    heading, *rows = out.splitlines()
+    assert heading.split("  ")[0] == "model"
+    assert len(rows) == len(list_models())
+    assert rows[0].split() == [
+        *("yolox", "passed", "0", "25%", "of", "the", "limit", "(out)", "untrained,", "7/7", "tensors"),
+        "there/yolox/yolox.onnx",
+    ]
+    assert [line for line in err.splitlines() if line.startswith("exporting")] == [
+        f"exporting {n}" for n in list_models()
+    ]
+
+
+def test_failures_do_not_stop_the_others_and_the_worst_is_the_exit_code(all_models):
+    outcomes = {
+        "yolox": WeightsError("no network", "Give a file."),
+        "hand_static": ParityFailed("it differs"),
+        "emotion": WeightsError("no network either"),
+    }
+    code, out, err, calls = all_models(outcomes, "-q")
+    assert code == 6
+    assert len(calls) == len(list_models())
+    rows = {line.split()[0]: line for line in out.splitlines()[1:]}
+    assert "not exported  4" in rows["yolox"]
+    assert rows["yolox"].endswith("no network")
+    assert "failed" in rows["hand_static"]
+    assert "passed" in rows["nanodet"]
+    assert "error: yolox: no network\n  Give a file." in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ParityIncomplete("no leg"), 7), (BackendError("no torch"), 5), (WeightsError("none"), 4)]
+)
+def test_exit_code_of_one_failure_is_its_own(all_models, error, code):
+    assert all_models({"nanodet": error})[0] == code
+
+
+def test_all_as_json(all_models):
+    code, out, _, _ = all_models({"landmarks68": WeightsError("no address")}, "--json", "-q")
+    content = {row["model"]: row for row in json.loads(out)}
+    assert code == 4
+    assert content["landmarks68"] == {
+        "model": "landmarks68",
+        "verdict": "not exported",
+        "code": 4,
+        "message": "no address",
+    }
+    assert content["yolox"]["onnx"] == "artifacts/yolox/yolox.onnx"
+
+
+def test_one_checkpoint_is_not_for_all(all_models):
+    code, _, err, calls = all_models({}, "--weights", "nano.pth")
+    assert (code, calls) == (2, [])
+    assert "do not share" in err
+
+
+def test_list_and_show_tell_what_the_spec_holds(capsys):
+    assert run_command(cvexport, ["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name, line in zip(list_models(), lines, strict=True):
+        spec = get_model(name)
+        assert line.split()[0] == name
+        assert spec.task in line
+        assert (spec.hub or "no known address") in line
+        assert run_command(cvexport, ["show", name]) == 0
+        shown = capsys.readouterr().out
+        told = [spec.task, spec.outputs, spec.sizes, spec.input_name, spec.result, *spec.labels, *spec.conventions]
+        told += [label for labels in spec.label_lists.values() for label in labels] + list(spec.label_lists)
+        told += [chinese for names in spec.translations.values() for chinese in names.values()]
+        for text in (*told, *spec.activations):
+            assert text in shown, (name, text)

@@ -1,0 +1,112 @@
+"""The choice of a backend, before anything else is looked at."""
+
+import pytest
+import torch
+from cvport.errors import BackendError
+from cvport.runtimes.backends import onnx as onnx_backend
+from cvport.runtimes.backends import registry as backend
+from cvport.runtimes.backends import torch as torch_backend
+from cvport.runtimes.backends.registry import AUTO_ORDER, BACKENDS, choose_backend, why_not
+
+# Those that this machine surely has.
+ON_THE_CPU = ("onnx", "torch")
+
+
+@pytest.mark.parametrize("name", ON_THE_CPU)
+def test_known_backends_are_there_and_have_what_a_backend_has(name):
+    assert choose_backend(name) == name
+    assert why_not(name) is None
+    assert why_not(name, "cpu") is None
+    assert BACKENDS[name].needs in ("onnx", "network")
+
+
+def test_all_backends_can_be_asked():
+    assert set(BACKENDS) == {*ON_THE_CPU, "npu"}
+    for name in BACKENDS:
+        assert why_not(name, "toaster").startswith("it has no device 'toaster'\nKnown devices: ")
+
+
+def test_auto_takes_the_first_that_can_run(monkeypatch):
+    assert choose_backend("auto") == "onnx"
+    monkeypatch.setattr(backend, "AUTO_ORDER", ("torch", "onnx"))
+    assert choose_backend("auto") == "torch"
+    monkeypatch.setattr(torch_backend, "why_not", lambda device: "it is ill")
+    assert choose_backend("auto") == "onnx"
+
+
+def test_auto_tells_why_the_last_cannot_run(monkeypatch):
+    monkeypatch.setattr(onnx_backend, "why_not", lambda device: "it is ill\nGive it tea.")
+    with pytest.raises(BackendError) as caught:
+        choose_backend("auto")
+    assert caught.value.message == f"backend {AUTO_ORDER[-1]} is not available: it is ill"
+    assert caught.value.hint == "Give it tea."
+
+
+def test_auto_goes_by_the_device(monkeypatch):
+    asked = []
+    monkeypatch.setattr(onnx_backend, "why_not", asked.append)
+    choose_backend("auto", "cuda:3")
+    assert set(asked) == {"cuda:3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("onx", "Did you mean 'onnx'?"),
+        ("Torch", "Did you mean 'torch'?"),
+        ("atuo", "Did you mean 'auto'?"),
+        ("tensorflow-lite", "Known: auto, npu, onnx, torch."),
+        ("", "Known: auto, npu, onnx, torch."),
+    ],
+)
+def test_unknown_backend(name, hint):
+    with pytest.raises(BackendError, match=f"there is no backend '{name}'") as caught:
+        choose_backend(name)
+    assert caught.value.exit_code == 5
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(("name", "package"), [("onnx", "onnxruntime"), ("torch", "torch")])
+def test_missing_package(monkeypatch, name, package):
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(BackendError, match=f"backend {name} is not available: .*cannot be imported") as caught:
+        choose_backend(name)
+    assert "pip install" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ON_THE_CPU)
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cuda:-1", "cuda:", "cpu:", "cpu:0", "CPU", "npu:0"])
+def test_unknown_device(name, device):
+    with pytest.raises(BackendError, match=f"backend {name} is not available: it has no device '{device}'") as caught:
+        choose_backend(name, device)
+    assert "cpu, cuda" in caught.value.hint
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("name", ON_THE_CPU)
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_cuda_that_is_not_there_is_an_error_and_not_the_cpu(name, device):
+    with pytest.raises(BackendError, match="CUDA") as caught:
+        choose_backend(name, device)
+    assert caught.value.exit_code == 5
+    assert "--device cpu" in caught.value.hint
+
+
+def test_cuda_device_of_too_high_a_number(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_backend("torch", "cuda:1") == "torch"
+    with pytest.raises(BackendError, match="there is no cuda:2: 2 CUDA devices"):
+        choose_backend("torch", "cuda:2")
+
+
+def test_auto_looks_only_at_backends_of_that_kind_of_device():
+    with pytest.raises(BackendError, match="backend npu is not available: torch_npu is not installed"):
+        choose_backend("auto", "npu:0")
+    assert choose_backend("auto", "cpu") == "onnx"
+
+
+def test_auto_without_a_network_to_build_runs_files(npu):
+    assert choose_backend("auto") == "npu"
+    assert choose_backend("auto", networks=False) == "onnx"
+    assert choose_backend("npu", networks=False) == "npu", "asked for is asked for"

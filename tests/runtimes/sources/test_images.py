@@ -1,0 +1,408 @@
+"""Every kind of picture becomes BGR bytes, every other file an error; sources become files in a known order."""
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from cvport.errors import InputError
+from cvport.exporters.gate.probes import scene
+from cvport.runtimes.sources.images import MAX_PIXELS, SUFFIXES, as_image, find_images, read_image
+from PIL import Image, ImageFile
+
+ORIENTATION = 0x0112
+# What has to be done to the stored pixels, by the value of the EXIF tag (EXIF 2.32, 4.6.4).
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.fixture(autouse=True)
+def pillow_limit(monkeypatch):
+    """Pillow's own limit is a global that reading may raise: put it back."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+
+
+@pytest.fixture
+def rgb():
+    return np.ascontiguousarray(scene(24, 40, seed=5)[..., ::-1])
+
+
+def png_header(path: Path, width: int, height: int) -> Path:
+    """Write a grey PNG that says it is so large and has next to no pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    size = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + size + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+    return path
+
+
+# --- kinds of pictures
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation(tmp_path, rgb, orientation, suffix):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored, turned = tmp_path / f"stored{suffix}", tmp_path / f"turned{suffix}"
+    Image.fromarray(rgb).save(stored)
+    Image.fromarray(rgb).save(turned, exif=exif)
+    image = read_image(turned)
+    np.testing.assert_array_equal(image, UPRIGHT[orientation](read_image(stored)))
+    assert image.flags.c_contiguous
+
+
+def test_colours_are_bgr(tmp_path, rgb):
+    path = tmp_path / "a.png"
+    Image.fromarray(rgb).save(path)
+    image = read_image(str(path))
+    np.testing.assert_array_equal(image, rgb[..., ::-1])
+    assert image.dtype == np.uint8
+
+
+def test_grey_becomes_three_equal_channels(tmp_path, rgb):
+    grey = rgb[..., 0]
+    Image.fromarray(grey).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.dstack([grey] * 3))
+
+
+def test_black_and_white(tmp_path, rgb):
+    bits = rgb[..., 0] > 100
+    Image.fromarray(bits).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.dstack([bits * np.uint8(255)] * 3))
+
+
+def test_transparency_is_dropped_and_the_colour_under_it_stays(tmp_path, rgb):
+    alpha = np.zeros(rgb.shape[:2], np.uint8)
+    alpha[:, ::2] = 90
+    Image.fromarray(np.dstack([rgb, alpha])).save(tmp_path / "rgba.png")
+    Image.fromarray(np.dstack([rgb[..., 0], alpha])).save(tmp_path / "la.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "rgba.png"), rgb[..., ::-1])
+    np.testing.assert_array_equal(read_image(tmp_path / "la.png"), np.dstack([rgb[..., 0]] * 3))
+
+
+@pytest.mark.parametrize("transparency", [None, 3])
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_palette(tmp_path, rgb, transparency, suffix):
+    picture = Image.fromarray(rgb).quantize(16)
+    extra = {} if transparency is None else {"transparency": transparency}
+    picture.save(tmp_path / f"a{suffix}", **extra)
+    expected = np.asarray(picture.convert("RGB"))[..., ::-1]
+    np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}"), expected)
+
+
+def test_16_bit_grey_keeps_the_upper_8_bits(tmp_path):
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.dstack([values // 256] * 3))
+
+
+@pytest.mark.parametrize("name", ["a.pgm", "a.tiff"])
+def test_16_bit_grey_of_other_formats(tmp_path, name):
+    values = (np.arange(600, dtype=np.uint16) * 109).reshape(20, 30)
+    assert cv2.imwrite(str(tmp_path / name), values)
+    np.testing.assert_array_equal(read_image(tmp_path / name), np.dstack([values // 256] * 3))
+
+
+def test_16_bit_colour_keeps_the_upper_8_bits(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), np.uint16)
+    assert cv2.imwrite(str(tmp_path / "a.png"), values)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), values // 256)
+
+
+def test_cmyk_jpeg(tmp_path):
+    inks = {"cyan": (255, 0, 0, 0), "red": (0, 255, 255, 0), "black": (0, 0, 0, 255), "white": (0, 0, 0, 0)}
+    bgr = {"cyan": (255, 255, 0), "red": (0, 0, 255), "black": (0, 0, 0), "white": (255, 255, 255)}
+    for name, ink in inks.items():
+        Image.new("CMYK", (16, 16), ink).save(tmp_path / "a.jpg")
+        difference = read_image(tmp_path / "a.jpg").astype(int) - bgr[name]
+        assert abs(difference).max() <= 3, name
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1)])
+def test_tiny_and_elongated(tmp_path, size):
+    Image.new("RGB", size, (10, 20, 30)).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.shape == (size[1], size[0], 3)
+    assert (image == (30, 20, 10)).all()
+
+
+# --- what is no picture
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".bmp", ".ppm"])
+def test_cut_short(tmp_path, rgb, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(rgb).save(path)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(InputError, match=f"cannot read .*a{suffix}: ") as caught:
+        read_image(path)
+    assert "cut short" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"no picture at all\n" * 99, "is not an image of a known format"), (b"\xff\xd8", "not an im")],
+)
+def test_no_picture_inside(tmp_path, content, message):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_image(tmp_path / "a.jpg")
+    assert caught.value.hint
+    assert caught.value.exit_code == 3
+
+
+def test_missing(tmp_path):
+    with pytest.raises(InputError, match=r"no such file: .*gone\.jpg"):
+        read_image(tmp_path / "gone.jpg")
+
+
+def test_folder(tmp_path):
+    with pytest.raises(InputError, match="cannot read"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, SyntaxError, EOFError, OSError])
+def test_whatever_a_decoder_of_pillow_raises_is_an_input_error(tmp_path, rgb, monkeypatch, error):
+    """AVIF's raises RuntimeError, for one."""
+
+    def load(self):
+        raise error("Failed to decode frame 0")
+
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(InputError, match=r"cannot read .*a\.png: Failed to decode frame 0"):
+        read_image(tmp_path / "a.png")
+
+
+def test_damaged_exif_is_passed_over_silently(tmp_path, rgb, recwarn):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    block = exif.tobytes()
+    Image.fromarray(rgb).save(tmp_path / "a.jpg", exif=block[:-7])
+    assert read_image(tmp_path / "a.jpg").size == rgb.size
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_random_damage_gives_a_picture_or_an_input_error(tmp_path, rgb):
+    rng = np.random.default_rng(0)
+    for suffix in (".jpg", ".png", ".webp", ".gif", ".bmp"):
+        path = tmp_path / f"a{suffix}"
+        Image.fromarray(rgb).save(path)
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(25):
+            damaged = data.copy()
+            where = rng.integers(0, min(len(data), rng.choice([64, 400, 5000])), 4)
+            damaged[where] = rng.integers(0, 256, 4)
+            path.write_bytes(damaged.tobytes())
+            try:
+                image = read_image(path)
+            except InputError:
+                continue
+            assert image.dtype == np.uint8
+            assert image.ndim == 3
+
+
+# --- too large
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+    def load(self):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+
+
+@pytest.mark.usefixtures("no_decoding")
+def test_huge_header_is_refused_before_decoding(tmp_path):
+    path = png_header(tmp_path / "huge.png", 20_000, 20_000)
+    with pytest.raises(InputError, match=r"huge\.png is too large: .*limit of 100,000,000 pixels") as caught:
+        read_image(path)
+    assert "--max-pixels" in caught.value.hint
+
+
+@pytest.mark.usefixtures("no_decoding")
+def test_header_over_the_limit_is_refused_with_its_size(tmp_path, recwarn):
+    path = png_header(tmp_path / "large.png", 12_000, 12_000)
+    with pytest.raises(InputError, match="has 12000x12000 pixels, the limit is 100,000,000") as caught:
+        read_image(path)
+    assert "--max-pixels 144000000" in caught.value.hint
+    assert not list(recwarn)
+
+
+def test_limit_can_be_raised_and_then_the_data_counts(tmp_path):
+    path = png_header(tmp_path / "huge.png", 20_000, 20_000)
+    with pytest.raises(InputError, match=r"cannot read .*truncated"):
+        read_image(path, max_pixels=400_000_000)
+
+
+def test_limit_is_exact_and_can_be_small(tmp_path):
+    Image.new("RGB", (11, 9)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="has 11x9 pixels, the limit is 98") as caught:
+        read_image(tmp_path / "a.png", max_pixels=98)
+    assert "--max-pixels 99," in caught.value.hint
+    assert read_image(tmp_path / "a.png", max_pixels=99).shape == (9, 11, 3)
+    assert MAX_PIXELS == 100_000_000
+
+
+# --- arrays
+
+
+def test_as_image_takes_paths_and_arrays(tmp_path, rgb):
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    for image in (tmp_path / "a.png", str(tmp_path / "a.png"), rgb[..., ::-1]):
+        np.testing.assert_array_equal(as_image(image), rgb[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 5), np.uint8),
+        np.zeros((4, 5, 1), np.uint8),
+        np.zeros((4, 5, 4), np.uint8),
+        np.zeros((1, 4, 5, 3), np.uint8),
+        np.zeros((3, 4, 5), np.uint8),
+        np.zeros((4, 5, 3), np.float32),
+        np.zeros((4, 5, 3), np.int8),
+        np.zeros((0, 5, 3), np.uint8),
+        np.zeros((4, 0, 3), np.uint8),
+        None,
+        17,
+        b"a.png",
+        [[[0, 0, 0]]],
+        Image.new("RGB", (5, 4)),
+    ],
+    ids=repr,
+)
+def test_as_image_refuses_the_rest(image):
+    with pytest.raises(InputError, match="an image") as caught:
+        as_image(image)
+    assert caught.value.hint
+
+
+# --- sources
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    names = ["b.jpg", "a.PNG", "notes.txt", "c.jpeg", "sub/d.jpg", "sub/deep/e.webp", "sub/deep/f.txt", "none/g.txt"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.jpg").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(found: list[Path]) -> list[str]:
+    return [path.as_posix() for path in found]
+
+
+def test_files_are_taken_as_they_are_named_in_the_given_order(tree):
+    found, errors = find_images(["sub/d.jpg", "notes.txt", "gone.jpg", "b.jpg", "b.jpg"])
+    assert names(found) == ["sub/d.jpg", "notes.txt", "gone.jpg", "b.jpg", "b.jpg"]
+    assert errors == []
+
+
+def test_folder_gives_its_own_pictures_sorted(tree):
+    found, errors = find_images([str(tree)])
+    assert names(found) == [f"{tree.as_posix()}/{name}" for name in ("a.PNG", "b.jpg", "c.jpeg")]
+    assert errors == []
+    assert names(find_images(["."])[0]) == ["a.PNG", "b.jpg", "c.jpeg"]
+
+
+def test_folder_takes_every_known_ending(tmp_path):
+    for suffix in SUFFIXES:
+        (tmp_path / f"a{suffix}").touch()
+    found, _ = find_images([str(tmp_path)])
+    assert {path.suffix for path in found} == SUFFIXES
+    assert {".jpg", ".png", ".webp", ".bmp", ".tif"} <= SUFFIXES
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.jpg", ["b.jpg"]),
+        ("*.jp*g", ["b.jpg", "c.jpeg"]),
+        ("?.jpg", ["b.jpg"]),
+        ("[ac].*", ["a.PNG", "c.jpeg"]),
+        ("sub/*", ["sub/d.jpg"]),
+        ("**/*.jpg", ["b.jpg", "sub/d.jpg"]),
+        ("sub/**/*.webp", ["sub/deep/e.webp"]),
+        ("./sub/../*.jpg", ["sub/../b.jpg"]),
+    ],
+)
+def test_patterns(tree, pattern, expected):
+    assert (names(find_images([pattern])[0]), find_images([pattern])[1]) == (expected, [])
+    found, errors = find_images([f"{tree.as_posix()}/{pattern}"])
+    assert [os.path.normpath(path) for path in found] == [os.path.normpath(tree / name) for name in expected]
+    assert errors == []
+
+
+def test_folder_without_pictures(tree):
+    found, ((source, error),) = find_images(["none", "b.jpg"])
+    assert names(found) == ["b.jpg"]
+    assert (source, error.message) == ("none", "no images in the folder none")
+    assert ".jpg" in error.hint
+
+
+def test_pattern_that_matches_nothing(tree):
+    found, ((source, error),) = find_images(["b.jpg", "none/*.jpg"])
+    assert names(found) == ["b.jpg"]
+    assert (source, error.message) == ("none/*.jpg", "nothing matches none/*.jpg")
+    assert error.exit_code == 3
+
+
+@pytest.mark.parametrize("source", ["sub**.jpg", "x" * 300 + ".jpg", "x" * 300 + "/*.jpg"])
+def test_source_that_cannot_be_looked_at_does_not_stop_the_others(tree, source):
+    found, ((failed, error),) = find_images([source, "b.jpg"])
+    assert names(found) == ["b.jpg"]
+    assert failed == source
+    assert error.exit_code == 3
+
+
+def test_folder_that_may_not_be_read_does_not_stop_the_others(tree, monkeypatch):
+    def iterdir(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    found, ((source, error),) = find_images(["sub", "b.jpg"])
+    assert (names(found), source) == (["b.jpg"], "sub")
+    assert "Permission denied" in error.message
+
+
+@pytest.mark.parametrize("name", ["two words.jpg", "Größe 手.jpg", "IMG[1].jpg", "what?.jpg", "50%*.jpg", "-q.jpg"])
+def test_odd_names(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for part in (name, "IMG1.jpg", "whats.jpg"):
+        Image.new("RGB", (3, 2)).save(part)
+    assert find_images([name]) == ([Path(name)], [])
+    assert name in names(find_images(["."])[0])
+    assert read_image(name).shape == (2, 3, 3)
+
+
+def test_folder_with_brackets(tmp_path):
+    folder = tmp_path / "set[1]"
+    folder.mkdir()
+    (folder / "a.jpg").touch()
+    assert find_images([str(folder)]) == ([folder / "a.jpg"], [])
+
+
+def test_empty_name_is_no_source():
+    found, errors = find_images([""])
+    assert found == []
+    assert [source for source, _ in errors] == [""]

@@ -111,7 +111,7 @@ class ModelSpec:
         name: As the commands call it.
         package: Where the names below are looked up.
         task: What it finds.
-        result: The key of its result in JSON: "detections", "faces" or "scores".
+        kind: Its kind of result: "detections", "landmarks" or "classes".
         input_name: Of the ONNX input (N, 3, H, W) float32.
         output_names: Of the ONNX outputs, in order.
         outputs: What they hold, for people.
@@ -127,14 +127,16 @@ class ModelSpec:
             training needs; None where checkpoints hold nothing of the kind.
         for_export: ``"module:attribute"`` of a function that takes a fused network and returns one that computes the
             same in a form which ONNX Runtime runs faster; None where there is no such form.
-        batch_size: Pictures that ``cvrun`` runs together where nothing else is said.
+        batch_size: Images that ``cvrun`` runs together where nothing else is said.
+        takes_boxes: Whether its preprocessing looks at boxes in an image, such as faces.
+        skeleton: ``"module:attribute"`` of the `Skeleton` of its points; None where it finds none.
 
     """
 
     name: str
     package: str
     task: str
-    result: str
+    kind: str
     input_name: str
     output_names: tuple[str, ...]
     outputs: str
@@ -149,6 +151,8 @@ class ModelSpec:
     for_inference: str | None = None
     for_export: str | None = None
     batch_size: int = 1
+    takes_boxes: bool = False
+    skeleton: str | None = None
     code: Mapping[str, str] = field(
         default_factory=lambda: {
             "plan": ".plan:plan",

@@ -8,7 +8,7 @@ SPEC = ModelSpec(
     name="landmarks68",
     package=__package__ or "",
     task="68 facial landmarks (300W)",
-    result="faces",
+    kind="landmarks",
     input_name="input",
     output_names=("landmarks",),
     outputs="landmarks (N,68,2), x y in [-1,1]",
@@ -17,5 +17,7 @@ SPEC = ModelSpec(
     labels=(),
     # No public address is known to hold these weights.
     hub=None,
+    takes_boxes=True,
+    skeleton=".contours:SKELETON",
     for_inference=".plan:for_inference",
 )

@@ -15,6 +15,7 @@ from ..models.registry import get_model
 from ..models.spec import VariantOptions
 from .backends.onnx import OnnxBackend
 from .backends.registry import BACKENDS, choose_backend
+from .kinds.registry import get_kind
 from .seal import Seal, read_params
 from .sources.images import as_image
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendError, ParityFailed, ParityIncomplete, UsageError, did_you_mean
 from ..models.registry import get_model
 from ..models.spec import VariantOptions
-from ..models.weights.checkpoint import open_weights, sha256_file
-from ..runtimes.backends.registry import BACKENDS, why_not
-from ..runtimes.predictor import load
-from ..runtimes.seal import SCHEMA_VERSION, Seal
+from ..models.weights.checkpoint import sha256_file
+from ..runtimes.backends.registry import BACKENDS, unavailable_reason
+from ..runtimes.load import load, prepare_network
+from ..runtimes.seal import SCHEMA_VERSION, Seal, content_digest
 from .gate.npu_leg import compare_npu, hf32_effect, npu_status, run_npu
 from .gate.parity import compare_file, make_reference
 from .gate.probes import all_cases
@@ -108,9 +108,7 @@ def export(
     cases = all_cases(probes, batch, faces=spec.takes_boxes)
     with stage(Path(output), spec.name) as staging:
         progress("loading weights")
-        checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)
-        plan = spec.plan(checkpoint, options)
-        network = spec.build_network(checkpoint.state, plan.variant)
+        checkpoint, plan, network = prepare_network(spec, weights, options, offline=offline, cache_dir=cache_dir)
         seal = make_seal(spec, checkpoint, plan, batch, tools)
         onnx_path = staging / f"{spec.name}.onnx"
         onnx_path.write_bytes(make_onnx(spec, network, seal, progress))
@@ -153,7 +151,7 @@ def verify(
 
     The ONNX leg is built from what is sealed in the file alone. Where the NPU's leg ran, it is compared with both.
     """
-    expected = json.loads(seal.to_json())
+    expected = json.loads(replace(seal, digest=content_digest(onnx_path)).to_json())
     with load(onnx_path, backend="onnx") as candidate:
         comparisons, onnx = compare_file(expected, reference, candidate)
     content = None
@@ -202,7 +200,7 @@ def _choose_legs(backends: Sequence[str], require: Sequence[str]) -> dict[str, d
         elif name not in BACKENDS:
             reason = "this version has no such backend"
         else:
-            reason = why_not(name)
+            reason = unavailable_reason(name)
         legs[name] = {"status": "ran", "device": "cpu"} if reason is None else {"status": "not run", "reason": reason}
         if reason is not None and name in require:
             cause = reason.splitlines()[0]

@@ -12,7 +12,8 @@ from ..errors import ParityFailed
 from ..models.registry import get_model
 from ..models.weights.checkpoint import sha256_file
 from ..runtimes.commands.console import run_command
-from ..runtimes.predictor import View, load
+from ..runtimes.load import load
+from ..runtimes.predictor import Region
 from ..runtimes.seal import read_params
 from .gate.kinds import KINDS, Decoder
 from .gate.parity import CaseReference, Reference, compare_file, row
@@ -71,7 +72,7 @@ def rebuild_reference(arrays: Mapping[str, Any], record: Mapping[str, Any]) -> R
     for i, entry in enumerate(record["cases"]):
         pictures = [arrays[f"{i}/picture/{j}"] for j in range(len(entry["pictures"]))]
         outputs = {name: arrays[f"{i}/output/{name}"] for name in spec.output_names}
-        views = [View(picture, box) for picture, box in zip(pictures, entry["boxes"], strict=True)]
+        views = [Region(picture, box) for picture, box in zip(pictures, entry["boxes"], strict=True)]
         frames = [spec.preprocess(view.image, preprocess, **view.place())[1] for view in views]
         results = [
             decoder(row(outputs, j), frame, best=best)

@@ -18,11 +18,9 @@ import numpy as np
 
 from ...errors import ArtifactError, WeightsError
 from ...models.registry import get_model
-from ...models.spec import VariantOptions
-from ...models.weights.checkpoint import open_weights, sha256_file
-from ...runtimes.backends.onnx import OnnxBackend
-from ...runtimes.predictor import load, read_seal
-from ...runtimes.seal import read_params
+from ...models.weights.checkpoint import sha256_file
+from ...runtimes.load import find_exported_file, load, prepare_network
+from ...runtimes.seal import read_seal, sealed_model
 from ..publish import replace_files, verify_sums
 from ..replay import evidence_arrays, rebuild_reference
 from ..report.record import cases_to_dict, environment, floor_from_dict, limits_to_dict, read_record, record_text
@@ -34,7 +32,7 @@ from .probes import all_cases
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ...models.spec import ModelSpec, Plan
+    from ...models.spec import ModelSpec, Plan, VariantOptions
     from ...models.weights.checkpoint import Checkpoint
     from ...runtimes.seal import Seal
     from .parity import Reference
@@ -137,9 +135,9 @@ def make_capture(
     """
     progress("loading weights")
     spec, seal, path = _open_model(model)
-    checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)
-    plan = spec.plan(checkpoint, options) if seal is None else _sealed_plan(spec, checkpoint, seal)
-    network = spec.build_network(checkpoint.state, plan.variant)
+    checkpoint, plan, network = prepare_network(
+        spec, weights, options, seal=seal, path=path or "", offline=offline, cache_dir=cache_dir
+    )
     progress("running PyTorch")
     cases = all_cases(probes, "dynamic", faces=spec.takes_boxes)
     reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=())
@@ -201,29 +199,11 @@ def complete(onnx_path: Path, capture_path: Path) -> dict[str, Any]:
 
 def _open_model(model: str | Path) -> tuple[ModelSpec, Seal | None, Path | None]:
     """Return the spec of a name, or of an exported file with its seal."""
-    if not str(model).lower().endswith(".onnx"):
+    path = find_exported_file(model)
+    if path is None:
         return get_model(str(model)), None, None
-    path = Path(model)
-    with OnnxBackend(path) as reader:
-        spec, seal = read_seal(reader.metadata, path)
-    return spec, seal, path
-
-
-def _sealed_plan(spec: ModelSpec, checkpoint: Checkpoint, seal: Seal) -> Plan:
-    """Return the plan that an exported file was made by."""
-    if checkpoint.sha256 != seal.weights.get("sha256"):
-        raise WeightsError(
-            f"{checkpoint.origin} are not the weights that the file was made from",
-            f"Sealed sha256 {seal.weights.get('sha256')}, these have {checkpoint.sha256}.",
-        )
-    size = None if spec.stride is None else (seal.input_size[0], seal.input_size[1])
-    plan = spec.plan(checkpoint, VariantOptions(input_size=size, activation=seal.variant.get("activation")))
-    preprocess, postprocess = spec.params_types
-    return plan._replace(
-        preprocess=read_params(preprocess, seal.preprocess, "the sealed preprocessing"),
-        postprocess=read_params(postprocess, seal.postprocess, "the sealed postprocessing"),
-        labels=tuple(seal.labels),
-    )
+    seal = read_seal(path)
+    return sealed_model(seal, path), seal, path
 
 
 def _describe(spec: ModelSpec, plan: Plan, checkpoint: Checkpoint) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from .policy import (
 if TYPE_CHECKING:
     from ...models.results import Result
     from ...models.spec import ModelSpec
-    from ...runtimes.backends.registry import Array
+    from ...runtimes.backends.base import Array
 
 # Untrained networks and empty pictures: so many best candidates are compared instead of those over the threshold.
 BEST = 100

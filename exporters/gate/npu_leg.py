@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...models.lazy import import_torch, resolve
-from ...runtimes.backends.registry import BACKENDS
+from ...models.lazy import import_torch
+from ...runtimes.backends.registry import open_backend
+from ...runtimes.load import signature_of
 from ...runtimes.predictor import Predictor
 from ..report.record import comparisons_to_dict, limits_to_dict
 from .parity import compare_legs, measure_rounding, run_leg
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from ...runtimes.backends.registry import Array
+    from ...runtimes.backends.base import Array
     from ...runtimes.parity.measure import TensorStats
     from .parity import Comparison, LegCase, Reference
     from .policy import DecodedLimit
@@ -53,10 +54,11 @@ def run_npu(reference: Reference, network: nn.Module, device: str | None = None)
 
     """
     spec, decoder = reference.spec, reference.decoder
-    open_backend = resolve(f"{BACKENDS['npu'].module}:open_backend", "cvport.runtimes.backends")
     settings, legs = {}, {}
     for precision in PRECISIONS:
-        backend = open_backend(spec.fuse(network), device, None, precision=precision)
+        backend = open_backend(
+            "npu", spec.fuse(network), device=device, precision=precision, signature=signature_of(spec)
+        )
         with Predictor(spec, backend, reference.preprocess, decoder.params, decoder.labels) as predictor:
             legs[precision] = run_leg(reference, predictor)
             settings[precision] = dict(backend.settings)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from ...models.results import Result
     from ...models.spec import ModelSpec, Plan
-    from ...runtimes.backends.registry import Array
-    from ...runtimes.predictor import Predictor, View
+    from ...runtimes.backends.base import Array
+    from ...runtimes.predictor import Predictor, Region
     from .policy import DecodedLimit
     from .probes import Case
 
@@ -52,7 +52,7 @@ class CaseReference(NamedTuple):
     """
 
     name: str
-    views: list[View]
+    views: list[Region]
     inputs: Array
     frames: list[Any]
     outputs: Mapping[str, Array]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from ...runtimes.predictor import View
+from ...runtimes.predictor import Region
 from ...runtimes.sources.images import find_images, read_image
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Case(NamedTuple):
     """Pictures, or parts of them, that go through a network together, as one batch."""
 
     name: str
-    views: list[View]
+    views: list[Region]
 
 
 def built_in_cases(batch: str | int, *, faces: bool = False) -> list[Case]:
@@ -38,8 +38,8 @@ def built_in_cases(batch: str | int, *, faces: bool = False) -> list[Case]:
     """
     pictures = [scene(480, 640, seed=1), scene(640, 427, seed=2), scene(61, 97, seed=3)]
     pictures.append(np.random.default_rng(4).integers(0, 256, (416, 416, 3), dtype=np.uint8))
-    views = [View(picture) for picture in pictures]
-    boxed = [View(pictures[0], box) for box in _FACE_BOXES] if faces else []
+    views = [Region(picture) for picture in pictures]
+    boxed = [Region(pictures[0], box) for box in _FACE_BOXES] if faces else []
     if batch == "dynamic":
         cases = [Case("landscape", views[:1]), Case("portrait, tiny, noise", views[1:])]
         return [*cases, Case("faces", boxed)] if faces else cases
@@ -60,7 +60,7 @@ def folder_cases(folder: Path, batch: str | int) -> list[Case]:
     for _, error in errors:
         raise error
     repeat = 1 if batch == "dynamic" else int(batch)
-    return [Case(path.name, [View(read_image(path))] * repeat) for path in paths]
+    return [Case(path.name, [Region(read_image(path))] * repeat) for path in paths]
 
 
 def scene(height: int, width: int, seed: int) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ import click
 
 from ...errors import InputError, UsageError
 from ..backends.registry import choose_backend
-from ..predictor import load
+from ..load import is_exported_file, load
 from ..sinks.formats import FORMATS, Prediction, Run, check_format
 from ..sinks.images import PictureSaver
 from ..sources.images import MAX_PIXELS, find_images, read_image
@@ -68,7 +68,7 @@ def cvrun(
 ) -> int:
     """Run a model on pictures: files, folders, patterns."""
     set_verbosity(quiet, verbose)
-    networks = options["weights"] is not None or not options["model"].lower().endswith(".onnx")
+    networks = options["weights"] is not None or not is_exported_file(options["model"])
     backend_name = choose_backend(backend, options["device"], networks=networks)
     if not sources:
         raise UsageError("no SOURCE", "Give files, folders or patterns: cvrun image.jpg")
@@ -104,7 +104,7 @@ def _load(backend: str, options: dict[str, Any]) -> Predictor:
 def _announce(asked: str, predictor: Predictor) -> None:
     if asked == "auto":
         click.echo(f"backend: {predictor.backend.name} on {predictor.backend.device}", err=True)
-    if getattr(predictor.backend, "settings", {}).get("simulated"):
+    if predictor.backend.settings.get("simulated"):
         click.echo("note: the NPU is simulated; times and rounding are not an Ascend device's", err=True)
     if predictor.untrained:
         click.echo("note: these weights are untrained; the results mean nothing", err=True)
@@ -148,7 +148,7 @@ def _run(predictor: Predictor, sources: tuple[str, ...], options: dict[str, Any]
         raise UsageError(f"--face belongs to one picture, there are {len(paths)}", "Run them one by one.")
     spec, backend = predictor.spec, predictor.backend
     run = Run(spec.name, spec.kind, backend.name, backend.device, predictor.untrained, predictor.labels, names)
-    run.settings = getattr(backend, "settings", {})
+    run.settings = backend.settings
     for source, error in missing:
         _note(run, source, error)
     size = options["batch_size"] or spec.batch_size
@@ -182,13 +182,13 @@ def _run_batch(job: _Job, paths: list[Path]) -> None:
             _note(run, str(path), error)
     if not images:
         return
-    try:
-        boxes = None if faces is None else [faces] * len(images)
-        results, timing = predictor.predict_timed([image for _, image in images], face_boxes=boxes)
-    except InputError as error:  # of a face box, for which there is one picture only
-        _note(run, images[0][0], error)
-        return
+    boxes = None if faces is None else [faces] * len(images)
+    pixels = [image for _, image in images]
+    results, timing = predictor.predict_timed(pixels, face_boxes=boxes, on_error="return")
     for (source, image), result in zip(images, results, strict=True):
+        if isinstance(result, InputError):  # of a face box
+            _note(run, source, result)
+            continue
         run.predictions.append(Prediction(source, image.shape[1], image.shape[0], result, timing))
         if saver is not None:
             try:

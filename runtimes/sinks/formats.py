@@ -33,7 +33,7 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
-        timing = {stage: round(ms, 3) for stage, ms in self.timing._asdict().items()}
+        timing = {stage: round(ms, 3) for stage, ms in zip(self.timing._fields, self.timing[:3], strict=False)}
         size = {"source": self.source, "width": self.width, "height": self.height}
         return {**size, **self.result.to_dict(), "timing_ms": timing}
 
@@ -160,7 +160,7 @@ def as_table(run: Run) -> str:
     note = "  (untrained weights)" if run.untrained else ""
     for prediction in run.predictions:
         summary, rows = _TABLES[run.kind](prediction.result.to_dict(), run.names)
-        spent = " + ".join(f"{ms:.1f}" for ms in prediction.timing)
+        spent = " + ".join(f"{ms:.1f}" for ms in prediction.timing[:3])
         lines.append(
             f"{prediction.source}  {prediction.width}x{prediction.height}  {summary}"
             f"  {spent} ms on {run.backend} {run.device}{note}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import CvportError, ParityFailed, ParityIncomplete, UsageError
+from ...errors import ArtifactError, CvportError, ParityFailed, ParityIncomplete, UsageError
 from ...models.registry import get_model, list_models
 from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import choose_backend
@@ -23,12 +23,13 @@ from ...runtimes.commands.console import (
     take_variant_options,
     variant_options,
 )
-from ..export import LEGS, Artifact, export
+from ..export import Artifact, export
 from ..gate.capture import complete, make_capture
+from ..gate.legs import backend_names
 from ..graphs.trace import OPSET
 from ..publish import verify_sums
-from ..report.record import read_record, record_text
-from ..report.text import render, render_summary
+from ..report.record import Record, read_record
+from ..report.text import failure, nearest_to_limit, render, render_summary
 from .doctor import examine
 from .doctor import render as render_doctor
 
@@ -83,12 +84,17 @@ def _export_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="DIR",
             help="Pictures to compare on.",
         ),
-        click.option("--require", default="", metavar="A,B", help="Legs without which nothing is published."),
-        click.option("--backends", default=",".join(LEGS), show_default=True, help="Legs to compare, where available."),
+        click.option("--require", default="", metavar="A,B", help="Backends that must be compared: else exit 7."),
+        click.option(
+            "--backends",
+            default=",".join(backend_names()),
+            show_default=True,
+            help="Backends to compare, where available.",
+        ),
         click.option(
             "--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file."
         ),
-        click.option("--opset", type=int, default=OPSET, show_default=True, help="Of the file."),
+        click.option("--opset", type=int, default=OPSET, show_default=True, help="ONNX opset version."),
         click.option(
             "-o",
             "--output",
@@ -140,14 +146,15 @@ def _export_command(
     with progress(quiet) as show:
         settings = {**_settings(options), "progress": show}
         artifact = export(model, weights=weights, options=variant, tolerances=tolerances, **settings)
-    record = artifact.record
     if as_json:
         click.echo(_to_json(_content(artifact)))
         return
-    note = "  (untrained weights)" if record["untrained"] else ""
-    click.echo(f"{record['title']}{note}: {artifact.loaded}")
-    click.echo(render(record))
-    click.echo(f"\n{record['verdict']}: {artifact.onnx}\nlegs: {_legs(record)}")
+    record = Record.from_dict(artifact.record)
+    note = "  (untrained weights)" if record.untrained else ""
+    click.echo(f"{record.verdict}: {artifact.onnx}\n{record.title}{note}: {artifact.loaded}")
+    click.echo(render(record, verbose=verbose))
+    if not verbose and not quiet:
+        click.echo(f"all figures: -v, or {artifact.parity}", err=True)
 
 
 @cvexport.command("all", context_settings=_SETTINGS)
@@ -184,8 +191,14 @@ def _all(
 
 
 def _content(artifact: Artifact) -> dict[str, Any]:
-    paths = {"onnx": str(artifact.onnx), "parity": str(artifact.parity), "loaded": artifact.loaded}
-    return {**paths, **artifact.record}
+    nearest = nearest_to_limit(Record.from_dict(artifact.record))
+    return {
+        "onnx": str(artifact.onnx),
+        "parity": str(artifact.parity),
+        "loaded": artifact.loaded,
+        "nearest": "" if nearest is None else f"{nearest.share:.0%} ({nearest.what})",
+        **artifact.record,
+    }
 
 
 def _failure(name: str, error: CvportError) -> dict[str, Any]:
@@ -233,20 +246,24 @@ def _capture(
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
 @click.option("--capture", "capture", type=click.Path(path_type=Path), help="Adds the captured leg of an NPU.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
-def _parity(*, file: Path, capture: Path | None, as_json: bool) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Print every table.")
+def _parity(*, file: Path, capture: Path | None, as_json: bool, verbose: bool) -> None:
     """Show how a published FILE compares, or complete that with a capture.
 
     With --capture the record and the sums change if the verdict is passed; the file keeps its bytes.
     """
+    if not file.exists():
+        raise ArtifactError(f"no such file: {file}", "Check the path; cvexport MODEL writes one.")
     if capture is not None:
         record = complete(file, capture)
     else:
         verify_sums(file.absolute().parent)
         record = read_record(file.with_name("parity.json"))
-    text = f"{record['title']}\n{render(record)}\n\n{record['verdict']}\nlegs: {_legs(record)}"
-    click.echo(record_text(record).rstrip() if as_json else text)
-    if record["verdict"] != "passed":
-        raise ParityFailed(f"{file} differs from its network on the NPU; the artifact is as before")
+    text = f"{record.verdict}: {file}\n{record.title}\n{render(record, verbose=verbose)}"
+    click.echo(record.to_json().rstrip() if as_json else text)
+    if record.verdict != "passed":
+        unchanged = "; the artifact is as before" if capture is not None else ""
+        raise ParityFailed(f"{file} does not compute what its network computes{unchanged}: {failure(record)}")
 
 
 @cvexport.command("doctor")
@@ -294,16 +311,6 @@ def _defaults(kind: type[Any]) -> str:
     """Return the fields of a parameter dataclass with their defaults."""
     values = ((field.name, field.default) for field in fields(kind))
     return ", ".join(name if value is MISSING else f"{name} {value}" for name, value in values)
-
-
-def _legs(record: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {_leg(leg)}" for name, leg in record["legs"].items())
-
-
-def _leg(leg: dict[str, Any]) -> str:
-    notes = [leg["reason"].splitlines()[0]] if "reason" in leg else []
-    notes += [word for word in ("captured", "simulated") if leg.get(word)]
-    return f"{leg['status']} ({', '.join(notes)})" if notes else str(leg["status"])
 
 
 def _comma_separated(text: str) -> list[str]:

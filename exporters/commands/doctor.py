@@ -119,7 +119,7 @@ def _cann() -> str | None:
 def _cann_version(text: str) -> str | None:
     """Return the version of CANN that a file of it states, None if it states none.
 
-    ``ascend_toolkit_install.info`` and ``version.info`` have ``version=8.0.RC3``. ``version.cfg`` has a line a component,
+    ``ascend_toolkit_install.info`` and ``version.info`` have ``version=8.0.RC3``. ``version.cfg`` has lines such as
     ``runtime_running_version=[7.5.0.1.129:8.0.RC3]``, the component's own version before that of CANN, and begins with
     the version of its format in a comment.
     """

@@ -105,7 +105,7 @@ def export(
     _check_request(opset, batch)
     legs = _choose_legs(backends, require)
     tools = tool_versions()
-    cases = all_cases(probes, batch, faces=spec.result == "faces")
+    cases = all_cases(probes, batch, faces=spec.takes_boxes)
     with stage(Path(output), spec.name) as staging:
         progress("loading weights")
         checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)

@@ -80,7 +80,7 @@ def rebuild_reference(arrays: Mapping[str, Any], record: Mapping[str, Any]) -> R
         inputs = arrays[f"{i}/input"]
         cases.append(CaseReference(entry["name"], views, inputs, frames, outputs, results, entry["best"]))
     floor = floor_from_dict(record["noise_floor"])
-    limits = limits_from_dict(record["limits"], KINDS[spec.result].limit_type)
+    limits = limits_from_dict(record["limits"], KINDS[spec.kind].limit_type)
     return Reference(decoder, preprocess, cases, floor, limits)
 
 

@@ -137,7 +137,7 @@ class ModelSpec:
         name: The name that the commands take.
         package: The package that the modules of `code` are relative to.
         task: What the model finds.
-        result: The key of the model's result in JSON: "detections", "faces" or "scores".
+        kind: The kind of the model's result: "detections", "landmarks" or "classes".
         input_name: Name of the ONNX input (N, 3, H, W) float32.
         output_names: Names of the ONNX outputs, in order.
         outputs: What the outputs hold, for people.
@@ -165,13 +165,15 @@ class ModelSpec:
         conventions: Names that ``--preprocess`` takes.
         activations: Names that ``--activation`` takes.
         batch_size: Images that ``cvrun`` runs together by default.
+        takes_boxes: Whether preprocessing looks at boxes in an image, such as faces.
+        skeleton: ``"module:attribute"`` of the `Skeleton` of the model's points; None where it finds no points.
 
     """
 
     name: str
     package: str
     task: str
-    result: str
+    kind: str
     input_name: str
     output_names: tuple[str, ...]
     outputs: str
@@ -185,6 +187,8 @@ class ModelSpec:
     conventions: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
     batch_size: int = 1
+    takes_boxes: bool = False
+    skeleton: str | None = None
 
     def _load(self, name: str) -> Any:  # noqa: ANN401
         return resolve(self.code.get(name) or _CODE[name], self.package)

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import ArtifactError, InputError, UsageError, WeightsError, did_you_mean
-from ..models.landmarks68.contours import NUM_POINTS
 from ..models.lazy import resolve
 from ..models.registry import get_model
-from ..models.results import Landmarks
 from ..models.spec import VariantOptions
 from .backends.onnx import OnnxBackend
 from .backends.registry import BACKENDS, choose_backend
+from .kinds.registry import get_kind
 from .seal import Seal, read_params
 from .sources.images import as_image
 
@@ -160,7 +159,9 @@ class Predictor:
             seconds += (prepared - start, ran - warm, time.perf_counter() - ran)
         if face_boxes is not None:
             found = iter(results)
-            results = [join_faces([next(found) for _ in views_of_one]) for views_of_one in views]
+            join = get_kind(self.spec.kind).join
+            assert join is not None
+            results = [join([next(found) for _ in views_of_one], self.spec) for views_of_one in views]
         return results, Timing(*(seconds * 1000 / max(len(images), 1)).tolist())
 
     def prepare(self, views: Sequence[View]) -> tuple[Array, list[Any]]:
@@ -195,7 +196,7 @@ class Predictor:
         """Return what of each picture goes through the network."""
         if face_boxes is None:
             return [[View(image)] for image in images]
-        if self.spec.result != "faces":
+        if not self.spec.takes_boxes:
             raise UsageError(f"{self.spec.name} looks at whole pictures, not at faces", "Leave the face boxes out.")
         return [
             [View(image)] if boxes is None else [View(image, _box(box)) for box in boxes]
@@ -296,7 +297,7 @@ def _adjust(predictor: Predictor, changes: Mapping[str, Any], classes: Sequence[
     """Set what a user wants otherwise than the model's defaults."""
     known = {field.name for field in fields(predictor.postprocess_params)}
     foreign = [name for name in changes if name not in known]
-    if classes is not None and predictor.spec.result != "detections":
+    if classes is not None and not get_kind(predictor.spec.kind).selects_classes:
         foreign.append("classes")
     if foreign:
         raise UsageError(f"{predictor.spec.name} has no setting {', '.join(foreign)}", "Detectors have; leave it out.")
@@ -305,14 +306,6 @@ def _adjust(predictor: Predictor, changes: Mapping[str, Any], classes: Sequence[
     except ValueError as error:
         raise UsageError(f"these settings make no sense: {error}", "Thresholds are between 0 and 1.") from error
     predictor.classes = None if classes is None else _class_ids(classes, predictor.labels)
-
-
-def join_faces(faces: Sequence[Landmarks]) -> Landmarks:
-    """Return the faces of one picture as one result."""
-    if not faces:
-        return Landmarks(np.empty((0, NUM_POINTS, 2), np.float32), np.empty((0, _BOX_SIDES), np.float32))
-    boxes = [face.boxes for face in faces if face.boxes is not None]
-    return Landmarks(np.concatenate([face.points for face in faces]), np.concatenate(boxes) if boxes else None)
 
 
 def _box(box: Box) -> Box:

@@ -48,7 +48,7 @@ class Exported:
             preprocess=replace(self.plan.preprocess, **(preprocess or {})),
             postprocess=replace(self.plan.postprocess, **(postprocess or {})),
         )
-        cases = built_in_cases("dynamic", faces=self.spec.result == "faces")
+        cases = built_in_cases("dynamic", faces=self.spec.takes_boxes)
         return make_reference(self.spec, plan, network, cases, untrained=untrained, tolerances=())
 
     def verify(self, folder, data=None, reference=None, **legs):

@@ -276,7 +276,7 @@ def _show(model: str) -> None:
         "input": f"{spec.input_name} (N,3,H,W) float32",
         "input size": spec.sizes,
         "outputs": spec.outputs,
-        "result": spec.result,
+        "result": spec.kind,
         "labels": ", ".join(spec.labels),
         **{f"--labels {name}": ", ".join(labels) for name, labels in spec.label_lists.items()},
         **{f"in {lang}": ", ".join(names.values()) for lang, names in spec.translations.items()},

@@ -141,7 +141,7 @@ def make_capture(
     plan = spec.plan(checkpoint, options) if seal is None else _sealed_plan(spec, checkpoint, seal)
     network = spec.build_network(checkpoint.state, plan.variant)
     progress("running PyTorch")
-    cases = all_cases(probes, "dynamic", faces=spec.result == "faces")
+    cases = all_cases(probes, "dynamic", faces=spec.takes_boxes)
     reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=())
     progress("running the NPU")
     run = run_npu(reference, network, device)
@@ -276,7 +276,7 @@ def _captured_run(capture: Capture, reference: Reference) -> NpuRun:
 
 def _captured_effect(capture: Capture, reference: Reference) -> Effect:
     content = capture.meta["hf32_effect"]
-    decoded = KINDS[reference.spec.result].limit_type(**content["decoded"])
+    decoded = KINDS[reference.spec.kind].limit_type(**content["decoded"])
     return Effect(floor_from_dict(content["tensors"]), decoded)
 
 

@@ -119,11 +119,11 @@ def _derive(
     return lambda decode, exact, rounded, safety: derive(measure(decode(exact), decode(rounded)), safety)
 
 
-# By `ModelSpec.result`.
+# By `ModelSpec.kind`.
 KINDS: Mapping[str, Kind] = {
     "detections": Kind(
         DetectionLimit, _derive_detections, summarise_matching, judge_detections, _vary_detections, BEST
     ),
-    "faces": Kind(LandmarkLimit, _derive(measure_landmarks, landmark_limit), measure_landmarks, judge_landmarks),
-    "scores": Kind(ClassLimit, _derive(measure_classes, class_limit), measure_classes, judge_classes),
+    "landmarks": Kind(LandmarkLimit, _derive(measure_landmarks, landmark_limit), measure_landmarks, judge_landmarks),
+    "classes": Kind(ClassLimit, _derive(measure_classes, class_limit), measure_classes, judge_classes),
 }

@@ -226,7 +226,7 @@ def _compare_results(
     reference: Reference, case: CaseReference, index: int, pair: tuple[LegCase, LegCase], limits: Limits
 ) -> tuple[dict[str, Any], Judgement]:
     """Compare what two legs make of one picture."""
-    kind = KINDS[reference.spec.result]
+    kind = KINDS[reference.spec.kind]
     best = case.best[index]
     expected, result = (leg.results[index] for leg in pair)
     decode = partial(reference.decoder, frame=case.frames[index])
@@ -256,7 +256,7 @@ def _run_case(decoder: Decoder, plan: Plan, backend: TorchBackend, case: Case, *
     inputs = np.stack([array for array, _ in prepared])
     frames = [frame for _, frame in prepared]
     outputs = backend.run({spec.input_name: inputs})
-    candidates = KINDS[spec.result].best
+    candidates = KINDS[spec.kind].best
     results: list[Result] = []
     best: list[int | None] = []
     for i, frame in enumerate(frames):
@@ -307,7 +307,7 @@ def measure_rounding(
     stats = {name: measure_tensor(*((other[name], own[name]) if exact else (own[name], other[name]))) for name in own}
     rounded = {name: np.asarray(value, np.float32) for name, value in other.items()}
     first, second = (rounded, own) if exact else (own, rounded)
-    derive = KINDS[decoder.spec.result].derive
+    derive = KINDS[decoder.spec.kind].derive
     limits = [
         derive(partial(decoder, frame=case.frames[i]), row(first, k), row(second, k), safety)
         for k, (case, i) in enumerate(views)

@@ -28,7 +28,7 @@ _COLUMNS = {
         _Column("px", "{max_px:.1e}", "{px:.1e}"),
         _Column("IoU", "{min_iou:.6f}", "{iou:.6f}"),
     ),
-    "faces": (
+    "landmarks": (
         _Column("mean px", "{mean:.1e}", "{mean_px:.1e}"),
         _Column("std", "{std:.1e}"),
         _Column("P95", "{p95:.1e}"),
@@ -37,7 +37,7 @@ _COLUMNS = {
         _Column("< 0.5 px", "{under_half:.1%}"),
         _Column("< 1 px", "{under_one:.1%}"),
     ),
-    "scores": (
+    "classes": (
         _Column("top-1", "{top1}"),
         _Column("mean prob", "{mean_prob:.1e}"),
         _Column("max prob", "{max_prob:.1e}", "{prob:.1e}"),
@@ -85,7 +85,7 @@ def _render_legs(
 
 def _render_decoded(model: str, comparisons: Sequence[Mapping[str, Any]], limits: Mapping[str, Any]) -> list[str]:
     """Return a line a picture, with the columns of its kind of result, and one of the limits."""
-    columns = _COLUMNS[get_model(model).result]
+    columns = _COLUMNS[get_model(model).kind]
     lines = [f"{'decoded':32} " + " ".join(f"{column.title:>9}" for column in columns) + "  verdict"]
     for entry in comparisons:
         if entry["tier"] == "decoded":

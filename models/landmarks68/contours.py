@@ -6,23 +6,7 @@ edges that the network was trained to find: conf/alignment.py of ZhenglinZhou/ST
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Contour(NamedTuple):
-    """A line through points of the face.
-
-    Attributes:
-        name: What of the face it outlines; left and right are the person's own.
-        points: Indices of its points, in the order of the line.
-        closed: Whether the last point is joined to the first.
-
-    """
-
-    name: str
-    points: tuple[int, ...]
-    closed: bool
-
+from ..results import Contour, Skeleton
 
 # Every point is on exactly one of them.
 CONTOURS: tuple[Contour, ...] = (
@@ -37,3 +21,5 @@ CONTOURS: tuple[Contour, ...] = (
     Contour("InnerLip", tuple(range(60, 68)), closed=True),
 )
 NUM_POINTS = sum(len(contour.points) for contour in CONTOURS)
+# 300-W numbers its points and names none.
+SKELETON = Skeleton(tuple(map(str, range(NUM_POINTS))), CONTOURS)

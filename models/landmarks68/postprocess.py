@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..results import Landmarks
+from .contours import SKELETON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,4 +78,4 @@ def _place(points: NDArray[np.float32], frame: Frame) -> Landmarks:
     """Map (68, 2) points in network pixels to the image."""
     mapped = points @ frame.inverse[:2, :2].T + frame.inverse[:2, 2]
     boxes = None if frame.box is None else np.array([frame.box], dtype=np.float32)
-    return Landmarks(np.asarray(mapped[None], dtype=np.float32), boxes)
+    return Landmarks(np.asarray(mapped[None], dtype=np.float32), boxes, SKELETON)

@@ -8,7 +8,7 @@ SPEC = ModelSpec(
     name="landmarks68",
     package=__package__ or "",
     task="68 facial landmarks (300W)",
-    result="faces",
+    kind="landmarks",
     input_name="input",
     output_names=("landmarks",),
     outputs="landmarks (N,68,2), x y in [-1,1]",
@@ -17,4 +17,6 @@ SPEC = ModelSpec(
     code={"network": ".network:StackedHourglass", "keys": ".keys:KEYS"},
     # No public address is known to hold these weights.
     hub=None,
+    takes_boxes=True,
+    skeleton=".contours:SKELETON",
 )

@@ -61,11 +61,9 @@ class BackendEntry(NamedTuple):
 
 
 BACKENDS = {
-    "onnx": BackendEntry(".onnx_backend", "onnx", "ONNX Runtime", ("cpu", "cuda")),
-    "torch": BackendEntry(".torch_backend", "network", "PyTorch, cpu or cuda", ("cpu", "cuda")),
-    "npu": BackendEntry(
-        ".npu_backend", "network", "Ascend NPU through torch_npu", ("npu",), ("strict", "production", "fp16")
-    ),
+    "onnx": BackendEntry(".onnx", "onnx", "ONNX Runtime", ("cpu", "cuda")),
+    "torch": BackendEntry(".torch", "network", "PyTorch, cpu or cuda", ("cpu", "cuda")),
+    "npu": BackendEntry(".npu", "network", "Ascend NPU through torch_npu", ("npu",), ("strict", "production", "fp16")),
 }
 
 # What `auto` tries, in this order.

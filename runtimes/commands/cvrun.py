@@ -114,11 +114,11 @@ def _check(predictor: Predictor, options: dict[str, Any]) -> None:
     """Refuse options that do not fit the model, before anything is run."""
     spec = predictor.spec
     wrong = [f"--{name}" for name in ("faces", "cropped", "contour", "numbers") if options[name]]
-    if wrong and spec.result != "faces":
+    if wrong and spec.kind != "landmarks":
         raise UsageError(f"{spec.name} finds no faces' points: {', '.join(wrong).replace('--faces', '--face')}")
     if options["faces"] and options["cropped"]:
         raise UsageError("--cropped says that the picture is the face, --face that it is a part", "Give one of them.")
-    check_format(options["form"], spec.result)
+    check_format(options["form"], spec.kind)
 
 
 def _names(predictor: Predictor, lang: str, *, drawn: bool) -> tuple[dict[str, str], dict[str, str]]:
@@ -147,7 +147,7 @@ def _run(predictor: Predictor, sources: tuple[str, ...], options: dict[str, Any]
     if faces and len(paths) > 1:
         raise UsageError(f"--face belongs to one picture, there are {len(paths)}", "Run them one by one.")
     spec, backend = predictor.spec, predictor.backend
-    run = Run(spec.name, spec.result, backend.name, backend.device, predictor.untrained, predictor.labels, names)
+    run = Run(spec.name, spec.kind, backend.name, backend.device, predictor.untrained, predictor.labels, names)
     run.settings = getattr(backend, "settings", {})
     for source, error in missing:
         _note(run, source, error)

@@ -105,8 +105,8 @@ def _csv_scores(content: dict[str, Any]) -> Iterator[list[Any]]:
 # By the kind of result: the columns after the source, and the rows of one picture.
 _CSV: dict[str, tuple[list[str], Callable[[dict[str, Any]], Iterator[list[Any]]]]] = {
     "detections": (["label", "class_id", "score", "x1", "y1", "x2", "y2"], _csv_detections),
-    "faces": (["face", "point", "x", "y"], _csv_faces),
-    "scores": (["rank", "label", "score"], _csv_scores),
+    "landmarks": (["face", "point", "x", "y"], _csv_faces),
+    "classes": (["rank", "label", "score"], _csv_scores),
 }
 
 
@@ -120,7 +120,7 @@ def as_coco(run: Run) -> str:
         for annotation in _COCO[run.kind](prediction.result.to_dict()):
             annotations.append({"id": len(annotations) + 1, "image_id": image_id, "iscrowd": 0, **annotation})
     categories: list[dict[str, Any]] = [{"id": i, "name": name} for i, name in enumerate(run.labels)]
-    if run.kind == "faces":
+    if run.kind == "landmarks":
         categories = [{"id": 0, "name": "face", "keypoints": [str(number) for number in range(NUM_POINTS)]}]
     return json.dumps({"images": images, "annotations": annotations, "categories": categories}, ensure_ascii=False)
 
@@ -145,7 +145,7 @@ def _coco_faces(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"category_id": 0, **_coco_box(*around), "keypoints": keypoints, "num_keypoints": len(points)}
 
 
-_COCO = {"detections": _coco_detections, "faces": _coco_faces}
+_COCO = {"detections": _coco_detections, "landmarks": _coco_faces}
 
 
 def _around(points: Sequence[Sequence[float]]) -> list[float]:
@@ -193,7 +193,7 @@ def _table_scores(content: dict[str, Any], names: Mapping[str, str]) -> tuple[st
     return best, [f"  {label}  {row['score']:.3f}" for label, row in zip(labels, rows, strict=True)]
 
 
-_TABLES = {"detections": _table_detections, "faces": _table_faces, "scores": _table_scores}
+_TABLES = {"detections": _table_detections, "landmarks": _table_faces, "classes": _table_scores}
 
 
 def _counted(number: int, what: str) -> str:

@@ -128,7 +128,7 @@ def _subject(name: str) -> _Subject:
             network(inputs)
 
     details: dict[str, Any] = {}
-    if spec.result == "detections":
+    if spec.kind == "detections":
         details = _set_threshold(predictor)
     watch = Stopwatch()
     predictor.backend.run = watch.around(predictor.backend.run)  # type: ignore[method-assign]

@@ -37,8 +37,8 @@ def results(npu, monkeypatch):
         # Made once: of a large network they take longer than everything else.
         monkeypatch.setattr(predictor._Request, "open_weights", lambda _request, _spec: checkpoint)
         picture = scene(90, 120, seed=0)
-        faces = BOXES if spec.result == "faces" else None
-        choice = {"score_threshold": 0.2} if spec.result == "detections" else {}
+        faces = BOXES if spec.takes_boxes else None
+        choice = {"score_threshold": 0.2} if spec.kind == "detections" else {}
         found = {}
         for backend, device in (("torch", "cpu"), ("npu", "npu:0")):
             with cvport.load(name, backend=backend, weights="seeded", options=options, **choice) as made:

@@ -119,7 +119,7 @@ def test_list_and_show_tell_what_the_spec_holds(capsys):
         assert (spec.hub or "no known address") in line
         assert run_command(cvexport, ["show", name]) == 0
         shown = capsys.readouterr().out
-        told = [spec.task, spec.outputs, spec.sizes, spec.input_name, spec.result, *spec.labels, *spec.conventions]
+        told = [spec.task, spec.outputs, spec.sizes, spec.input_name, spec.kind, *spec.labels, *spec.conventions]
         told += [label for labels in spec.label_lists.values() for label in labels] + list(spec.label_lists)
         told += [chinese for names in spec.translations.values() for chinese in names.values()]
         for text in (*told, *spec.activations):

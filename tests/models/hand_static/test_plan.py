@@ -25,7 +25,7 @@ def plan_of(state, **options):
 
 def test_the_contract():
     assert get_model("hand_static") is SPEC
-    assert (SPEC.input_name, SPEC.output_names, SPEC.result) == ("input", ("scores",), "scores")
+    assert (SPEC.input_name, SPEC.output_names, SPEC.kind) == ("input", ("scores",), "classes")
     assert SPEC.hub == "ms:iic/cv_mobileface_hand-static"
     assert SPEC.batch_size == 8
 

@@ -116,9 +116,9 @@ def test_there_is_no_address_to_download_from():
 
 
 def test_contract():
-    assert (SPEC.name, SPEC.result, SPEC.input_name, SPEC.output_names) == (
+    assert (SPEC.name, SPEC.kind, SPEC.input_name, SPEC.output_names) == (
         "landmarks68",
-        "faces",
+        "landmarks",
         "input",
         ("landmarks",),
     )

@@ -59,7 +59,7 @@ def test_landmarks_vary_between_pictures_and_points(inputs, seed):
     assert landmarks.std(dim=0).min() > 0.005, "a point stays in its place"
     assert (landmarks.std(dim=1) > 0.2).all(), "points are together"
     assert landmarks.abs().max() < 1
-    for stage in stages:
+    for stage in found:
         # The least mass that a centroid is taken of is 1e-6.
         assert stage.fusion.sum(dim=(2, 3)).min() > 1e-2
         assert stage.points.std(dim=(2, 3)).min() > 0.005

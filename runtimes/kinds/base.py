@@ -1,0 +1,76 @@
+"""What a kind of result is: everything about it that running and comparing need, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ...models.spec import ModelSpec
+    from ..parity.judging import Judgement
+    from ..parity.limits import DecodedLimit
+
+
+class ResultStats(Protocol):
+    """How two results of one image differ: a frozen dataclass of a kind."""
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures by name, numbers and booleans only."""
+
+
+class Column(NamedTuple):
+    """A column of a table of compared results: its title, how figures fill it, and how limits do."""
+
+    title: str
+    form: str
+    limit: str = ""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of result.
+
+    Attributes:
+        name: As `ModelSpec.kind` and `Result.kind` call it.
+        json_key: The key of its list in JSON.
+        limit: The dataclass of what two results may differ by.
+        measure: (reference, candidate, variants) -> statistics. *variants* gives the reference decoded again with
+            thresholds moved by their tolerance; it is called only where something is in one of the two results alone.
+        judge: (statistics, limit) -> judgement.
+        table: The columns of a table of compared results.
+        fields: Names of the columns of a row in CSV, after the source.
+        rows: (the JSON form of a result) -> its rows in CSV.
+        describe: (the JSON form, names to write instead of labels) -> a few words, and lines below them.
+        draw: ``"module:attribute"`` of (canvas, result, style) -> None; the module may need Pillow.
+        annotations: (the JSON form) -> COCO annotations without ids; None where COCO has no form for the kind.
+        categories: (spec, labels) -> COCO categories.
+        styles: Names of the drawing options that only this kind has.
+        join: (results of the regions of one image, spec) -> one result; None where a result has no parts.
+        selects_classes: Whether its postprocessing can be told to report some classes only.
+
+    """
+
+    name: str
+    json_key: str
+    limit: type[Any]
+    measure: Callable[..., Any]
+    judge: Callable[[Any, Any], Judgement]
+    table: tuple[Column, ...]
+    fields: tuple[str, ...]
+    rows: Callable[[dict[str, Any]], Iterable[list[Any]]]
+    describe: Callable[[dict[str, Any], Mapping[str, str]], tuple[str, list[str]]]
+    draw: str
+    annotations: Callable[[dict[str, Any]], Iterable[dict[str, Any]]] | None = None
+    categories: Callable[[ModelSpec, Sequence[str]], list[dict[str, Any]]] = lambda _spec, labels: [
+        {"id": number, "name": name} for number, name in enumerate(labels)
+    ]
+    styles: frozenset[str] = frozenset()
+    join: Callable[[Sequence[Any], ModelSpec], Any] | None = None
+    selects_classes: bool = False
+
+    def limit_from(self, figures: Mapping[str, Any]) -> DecodedLimit:
+        """Return limits of this kind by the names of their figures."""
+        made: DecodedLimit = self.limit(**figures)
+        return made

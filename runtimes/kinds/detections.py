@@ -1,0 +1,250 @@
+"""Detections: boxes with labels and scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...models.ops.boxes import iou_matrix
+from ..parity.judging import Judgement, judge
+from .base import Column, Kind
+from .text import counted, numbers, padded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ...models.results import Detections
+
+_PAIR_IOU = 0.5
+_PAIR_PIXELS = 1.0
+
+
+@dataclass(frozen=True)
+class DetectionLimit:
+    """What matched detections may differ by.
+
+    Attributes:
+        score: Absolute difference of scores.
+        px: Largest difference of a coordinate, in pixels.
+        iou: Smallest IoU.
+        mean_score: Mean absolute difference of the scores of one image.
+        derived: How the limits came about.
+
+    """
+
+    score: float
+    px: float
+    iou: float
+    mean_score: float
+    derived: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two detections that are taken for the same one.
+
+    Attributes:
+        index: Of the reference's.
+        labels: The reference's and the candidate's.
+        iou: IoU of their boxes.
+        px: Largest difference of a coordinate, in pixels of the image.
+        score: Absolute difference of the scores.
+        margin: The smaller of the two leads over the runner-up class.
+
+    """
+
+    index: int
+    labels: tuple[str, str]
+    iou: float
+    px: float
+    score: float
+    margin: float
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A detection that one of two results has alone.
+
+    Attributes:
+        label: Class name.
+        score: Score.
+        only_in: "reference" or "candidate".
+        at_threshold: Whether the reference loses or gains it too when a threshold is moved by its tolerance.
+
+    """
+
+    label: str
+    score: float
+    only_in: str
+    at_threshold: bool
+
+
+@dataclass(frozen=True)
+class DetectionStats:
+    """How the detections of one image differ.
+
+    Attributes:
+        reference: Number of detections of the reference.
+        candidate: Number of detections of the candidate.
+        pairs: Those that are paired, one to one.
+        unmatched: Those that are not.
+
+    """
+
+    reference: int
+    candidate: int
+    pairs: tuple[Pair, ...]
+    unmatched: tuple[Unmatched, ...]
+
+    @property
+    def mean_score(self) -> float:
+        """Mean absolute difference of the paired scores."""
+        return sum(pair.score for pair in self.pairs) / max(len(self.pairs), 1)
+
+    def figures(self) -> dict[str, Any]:
+        """Return how many there are and were paired, and the worst of the pairs."""
+        return {
+            "reference": self.reference,
+            "candidate": self.candidate,
+            "matched": len(self.pairs),
+            "max_score": max((pair.score for pair in self.pairs), default=0.0),
+            "mean_score": self.mean_score,
+            "max_px": max((pair.px for pair in self.pairs), default=0.0),
+            "min_iou": min((pair.iou for pair in self.pairs), default=1.0),
+        }
+
+
+def measure(
+    reference: Detections, candidate: Detections, variants: Callable[[], Sequence[Detections]] = lambda: ()
+) -> DetectionStats:
+    """Pair the detections of one image and measure how each pair differs.
+
+    Args:
+        reference: Taken for right.
+        candidate: The other.
+        variants: Gives the reference decoded again with thresholds moved by their tolerance, up and down.
+
+    """
+    pairs, lost, won = _match(reference, candidate)
+    moved = variants() if lost or won else ()
+    loses = {i for variant in moved for i in _match(reference, variant)[1]}
+    gains = {pair.index for variant in moved for pair in _match(candidate, variant)[0]}
+    unmatched = [
+        *(Unmatched(reference.labels[i], float(reference.scores[i]), "reference", i in loses) for i in lost),
+        *(Unmatched(candidate.labels[i], float(candidate.scores[i]), "candidate", i in gains) for i in won),
+    ]
+    return DetectionStats(len(reference), len(candidate), tuple(pairs), tuple(unmatched))
+
+
+def _match(reference: Detections, candidate: Detections) -> tuple[list[Pair], list[int], list[int]]:
+    """Pair detections one to one: the same place, preferably the same label, the closest score.
+
+    Two boxes are in the same place if their IoU is at least 0.5, or no coordinate differs by more than a pixel (a box
+    clipped to nothing at the border has no area).
+
+    Returns:
+        The pairs, and the indices that are left over of either.
+
+    """
+    if not len(reference) or not len(candidate):
+        return [], list(range(len(reference))), list(range(len(candidate)))
+    iou = iou_matrix(reference.boxes, candidate.boxes)
+    px = np.abs(reference.boxes[:, None] - candidate.boxes[None]).max(axis=2)
+    score = np.abs(reference.scores[:, None] - candidate.scores[None])
+    iou = np.where(px <= _PAIR_PIXELS, np.maximum(iou, 1 - px), iou)
+    other_label = np.array(reference.labels)[:, None] != np.array(candidate.labels)[None]
+    # Labels first: a wrong one is worse than any difference of place and score, which are below 1 each.
+    cost = (1 - iou) + score + 2.0 * other_label
+    cost[(iou < _PAIR_IOU) & (px > _PAIR_PIXELS)] = np.inf
+    pairs: list[Pair] = []
+    free_i, free_j = [True] * cost.shape[0], [True] * cost.shape[1]
+    for flat in np.argsort(cost, axis=None, kind="stable").tolist():
+        i, j = divmod(flat, cost.shape[1])
+        if len(pairs) == min(cost.shape) or cost[i, j] == np.inf:
+            break
+        if free_i[i] and free_j[j]:
+            free_i[i] = free_j[j] = False
+            labels = reference.labels[i], candidate.labels[j]
+            margin = min(_margin(reference, i), _margin(candidate, j))
+            pairs.append(Pair(i, labels, float(iou[i, j]), float(px[i, j]), float(score[i, j]), margin))
+    left_i, left_j = ([i for i, free in enumerate(side) if free] for side in (free_i, free_j))
+    return pairs, left_i, left_j
+
+
+def _margin(detections: Detections, index: int) -> float:
+    return float("inf") if detections.margins is None else float(detections.margins[index])
+
+
+def judge_detections(stats: DetectionStats, limit: DetectionLimit) -> Judgement:
+    """Judge the detections of one image.
+
+    What one result alone has is borderline, not a failure, where a threshold moved by its tolerance does the same; so
+    are two labels whose scores tie.
+    """
+    reasons: list[str] = []
+    borderline: list[str] = []
+    for pair in stats.pairs:
+        label, other = pair.labels
+        place = f"detection {pair.index} ({label})"
+        if label != other and pair.margin <= 2 * limit.score:
+            borderline.append(f"{place}: labels tie, margin {pair.margin:.2e}")
+        elif label != other:
+            reasons.append(f"{place}: label {other}, by a margin of {pair.margin:.3g}")
+        if not pair.score <= limit.score:
+            reasons.append(f"{place}: score differs by {pair.score:.3g}, limit {limit.score:.3g}")
+        if not pair.px <= limit.px:
+            reasons.append(f"{place}: box differs by {pair.px:.3g} px, limit {limit.px:.3g}")
+        if not pair.iou >= limit.iou:
+            reasons.append(f"{place}: IoU {pair.iou:.6f}, limit {limit.iou:.6f}")
+    if not stats.mean_score <= limit.mean_score:
+        reasons.append(f"scores differ by {stats.mean_score:.3g} in the mean, limit {limit.mean_score:.3g}")
+    for alone in stats.unmatched:
+        text = f"{alone.label} {alone.score:.5f} only in the {alone.only_in}"
+        (borderline if alone.at_threshold else reasons).append(text)
+    return judge(reasons, borderline)
+
+
+def _rows(content: dict[str, Any]) -> Iterator[list[Any]]:
+    return ([row["label"], row["class_id"], row["score"], *row["box"]] for row in content["detections"])
+
+
+def coco_box(x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:
+    """Return a box as COCO has it: x, y, width, height; and its area."""
+    width, height = round(x2 - x1, 3), round(y2 - y1, 3)
+    return {"bbox": [x1, y1, width, height], "area": round(width * height, 3)}
+
+
+def _annotations(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for row in content["detections"]:
+        yield {"category_id": row["class_id"], **coco_box(*row["box"]), "score": row["score"]}
+
+
+def _describe(content: dict[str, Any], names: Mapping[str, str]) -> tuple[str, list[str]]:
+    rows = content["detections"]
+    labels = padded([names.get(row["label"], row["label"]) for row in rows])
+    return counted(len(rows), "detection"), [
+        f"  {label}  {row['score']:.3f}  {numbers(row['box'])}" for label, row in zip(labels, rows, strict=True)
+    ]
+
+
+KIND = Kind(
+    name="detections",
+    json_key="detections",
+    limit=DetectionLimit,
+    measure=measure,
+    judge=judge_detections,
+    table=(
+        Column("matched", "{matched}/{reference}"),
+        Column("score", "{max_score:.1e}", "{score:.1e}"),
+        Column("px", "{max_px:.1e}", "{px:.1e}"),
+        Column("IoU", "{min_iou:.6f}", "{iou:.6f}"),
+    ),
+    fields=("label", "class_id", "score", "x1", "y1", "x2", "y2"),
+    rows=_rows,
+    describe=_describe,
+    draw=".drawing:draw_detections",
+    annotations=_annotations,
+    selects_classes=True,
+)

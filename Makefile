@@ -39,7 +39,7 @@ test-slow: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --no-deps rtmlib==0.0.15
-	$(BIN)/python tests/bench/run.py
+	PYTHONPATH=tests $(BIN)/python tests/bench/run.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

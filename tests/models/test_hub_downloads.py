@@ -16,16 +16,14 @@ import onnx
 import pytest
 from cvport.errors import WeightsError
 from cvport.exporters.commands.cvexport import cvexport
-from cvport.models.registry import get_model
 from cvport.models.weights.checkpoint import open_weights
 from cvport.models.weights.hub import download
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import megvii_variant
+from cvport.models.yolox.spec import SPEC
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
+from helpers.yolox import megvii_variant
 from safetensors.numpy import save
 
-SPEC = get_model("yolox")
 CONFIG = b'{"CLASSES": ["paw"]}'
 BOTH = pytest.mark.parametrize("scheme", ["hf", "ms"])
 
@@ -308,7 +306,7 @@ def test_a_cache_that_cannot_be_written(server, tmp_path, scheme):
 
 
 def test_an_export_from_a_hub(server, cache, tmp_path, capsys):
-    state = seeded_state(megvii_variant("nano", 3), 0)
+    state = SPEC.seeded(0, megvii_variant("nano", 3))
     data = save(state)
     server.publish("org/model", {NAME: data, "config.json": b'{"CLASSES": ["paw", "claw", "tail"]}'})
     command = ["yolox", "--weights", "hf:org/model", "--input-size", "160", "--cache-dir", str(cache)]

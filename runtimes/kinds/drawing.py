@@ -62,6 +62,7 @@ def draw(
     numbers: bool = False,
     names: Mapping[str, str] | None = None,
     note: str = "",
+    labels_shown: str = "auto",  # noqa: ARG001
 ) -> NDArray[np.uint8]:
     """Return a copy of the picture with the result drawn on it.
 
@@ -73,6 +74,7 @@ def draw(
         names: What to write instead of a class name, such as ``get_model("emotion").translations["zh"]``. A name that
             no font here can write is replaced by the number of its class.
         note: Written into the bottom-left corner.
+        labels_shown: "auto", "all" or "none".
 
     """
     canvas = Image.fromarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,7 @@ class Timing(NamedTuple):
     preprocess: float
     network: float
     postprocess: float
+    warmup: bool = False
 
 
 class Predictor:
@@ -75,6 +76,7 @@ class Predictor:
         preprocess_params: Parameters of the model's preprocessing.
         postprocess_params: Parameters of the model's postprocessing, thresholds among them.
         untrained: Whether the weights are made up.
+        assumed: What the weights did not tell and nobody chose, such as "preprocess megvii (Megvii wrapping)".
         seal: Of the exported file; None where the network was built from a checkpoint.
         classes: Class ids that are reported; None for all.
         batch_size: Rows that the network gets at most in one run. None leaves it at 8 pictures, which are as fast as
@@ -101,6 +103,7 @@ class Predictor:
         self.labels = tuple(labels)
         self.untrained = untrained
         self.seal = seal
+        self.assumed: tuple[str, ...] = ()
         self.classes: Sequence[int] | None = None
         self.batch_size: int | None = None
         self._batch = batch
@@ -126,13 +129,18 @@ class Predictor:
         return self.predict_timed(images, face_boxes=face_boxes)[0]
 
     def predict_timed(
-        self, images: Sequence[Image], *, face_boxes: Sequence[Sequence[Box] | None] | None = None
-    ) -> tuple[list[Result], Timing]:
+        self,
+        images: Sequence[Image],
+        *,
+        face_boxes: Sequence[Sequence[Box] | None] | None = None,
+        on_error: Literal["raise", "return"] = "raise",
+    ) -> tuple[list[Any], Timing]:
         """Return the results, and the mean time an image.
 
         Args:
             images: Paths or (h, w, 3) uint8 BGR arrays.
             face_boxes: See `predict_batch`.
+            on_error: "return" gives an InputError in the place of a result instead of raising it.
 
         Raises:
             InputError: A picture or a box cannot be used.
@@ -140,6 +148,8 @@ class Predictor:
             ArtifactError: The network's outputs are not finite.
 
         """
+        if on_error == "return":
+            return self._predict_each(images, face_boxes)
         views = self._views([as_image(image) for image in images], face_boxes)
         results: list[Any] = []
         seconds = np.zeros(3)
@@ -163,6 +173,20 @@ class Predictor:
             assert join is not None
             results = [join([next(found) for _ in views_of_one], self.spec) for views_of_one in views]
         return results, Timing(*(seconds * 1000 / max(len(images), 1)).tolist())
+
+    def _predict_each(
+        self, images: Sequence[Image], face_boxes: Sequence[Sequence[Box] | None] | None
+    ) -> tuple[list[Any], Timing]:
+        """Run all images together, or one by one where one of them cannot be used."""
+        try:
+            return self.predict_timed(images, face_boxes=face_boxes)
+        except InputError as error:
+            if len(images) == 1:
+                return [error], Timing(0.0, 0.0, 0.0)
+        boxes = [None] * len(images) if face_boxes is None else [[one] for one in face_boxes]
+        each = [self._predict_each([image], box) for image, box in zip(images, boxes, strict=True)]
+        before, during, after = (sum(timing[stage] for _, timing in each) / len(each) for stage in range(3))
+        return [result for results, _ in each for result in results], Timing(before, during, after)
 
     def prepare(self, views: Sequence[View]) -> tuple[Array, list[Any]]:
         """Return the (N, 3, H, W) float32 network input of some pictures or parts of them, and their frames.

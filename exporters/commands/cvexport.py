@@ -14,15 +14,8 @@ from ...errors import ArtifactError, CvportError, ParityFailed, ParityIncomplete
 from ...models.registry import get_model, list_models
 from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import choose_backend
-from ...runtimes.commands.console import (
-    overview,
-    progress,
-    run_command,
-    set_verbosity,
-    show_error,
-    take_variant_options,
-    variant_options,
-)
+from ...runtimes.commands.console import overview, progress, run_command, set_verbosity, show_error
+from ...runtimes.commands.options import take_variant_options, variant_options
 from ..export import Artifact, export
 from ..gate.capture import complete, make_capture
 from ..gate.legs import backend_names

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from ...runtimes.predictor import View
-from ...runtimes.sources.images import find_images, read_image
+from ...runtimes.sources.files import find_images
+from ...runtimes.sources.images import read_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

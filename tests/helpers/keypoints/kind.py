@@ -58,10 +58,9 @@ def _categories(_spec, _labels):
 
 
 def draw(canvas, result, _style):
-    for first, second in EDGES:
-        canvas.line([tuple(result.points[first]), tuple(result.points[second])], (0, 255, 0))
-    for x, y in result.points:
-        canvas.point((float(x), float(y)), (255, 0, 0))
+    for pair in EDGES:
+        canvas.lines(result.points[list(pair)], (0, 255, 0))
+    canvas.points(result.points, (255, 0, 0))
 
 
 KIND = Kind(

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ParityFailed, UsageError
 from ..models.registry import get_model
-from ..models.weights.files import parse_address, sha256_file
+from ..models.weights.digest import sha256_file
+from ..models.weights.files import LocalFile, parse_address
 from ..runtimes.load import prepare_network
 from ..runtimes.seal import SCHEMA_VERSION, Seal, content_digest, read_seal
 from .gate.assumptions import check_convention
 from .gate.legs import Subject, backend_names, choose_legs, run_legs
 from .gate.probes import all_cases
 from .gate.reference import make_reference
-from .gate.verify import Verification, verify
+from .gate.verify import verify
 from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
 from .publish import publish, reject, stage
 from .replay import save_evidence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..models.spec import ModelSpec, Plan, VariantOptions
     from ..models.weights.checkpoint import Checkpoint
     from .gate.reference import Reference
+    from .gate.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Artifact:
     onnx: Path
     loaded: str
     record: dict[str, Any]
-    verification: Verification = field(repr=False)
+    verification: Verification | None = field(default=None, repr=False)
 
     @property
     def parity(self) -> Path:
@@ -113,9 +115,7 @@ def export(
         onnx_path = staging / f"{spec.name}.onnx"
         onnx_path.write_bytes(make_onnx(spec, network, seal, progress))
         progress("running PyTorch")
-        reference = make_reference(
-            spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances
-        )
+        reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
         progress("comparing")
         verification = verify_file(onnx_path, Subject(reference, network, onnx_path), seal, reasons, require)
         record = make_record(verification, sha256_file(onnx_path), plan.decided_by, notes)
@@ -193,6 +193,12 @@ def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | 
         opset=OPSET,
         tools=tools,
     )
+
+
+def _sealed_origin(origin: str) -> str:
+    """Return where weights came from: a path of this machine would make the same weights give other bytes elsewhere."""
+    address = parse_address(origin)
+    return address.path.name if isinstance(address, LocalFile) else str(address)
 
 
 def _loaded(network: nn.Module, checkpoint: Checkpoint) -> str:

@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from ..errors import ParityFailed
-from ..models.weights.files import sha256_file
+from ..models.weights.digest import sha256_file
 from ..runtimes.commands.console import run_command
 from ..runtimes.seal import read_seal
 from .gate.evidence import evidence_arrays, rebuild_reference
@@ -53,9 +53,7 @@ def replay(onnx_path: Path) -> Record:
     with np.load(onnx_path.with_name("inputs.npz")) as arrays:
         reference = rebuild_reference(arrays, before.to_dict(), before.seal)
     subject = Subject(reference, file=onnx_path)
-    runs = [
-        leg.run(leg, subject) if leg.needed else LegRun(leg, "not run", "it builds on the network") for leg in LEGS
-    ]
+    runs = [leg.run(leg, subject) if leg.needed else LegRun(leg, "not run", "it builds on the network") for leg in LEGS]
     sealed = json.loads(read_seal(onnx_path).to_json())
     return make_record(verify(before.seal, sealed, subject, runs), sha256_file(onnx_path), before.decided_by)
 

@@ -10,11 +10,10 @@ from cvport.exporters.export import make_onnx, make_seal, verify_file
 from cvport.exporters.gate.legs import LEGS, Subject
 from cvport.exporters.gate.probes import built_in_cases
 from cvport.exporters.gate.reference import make_reference
-from cvport.exporters.report.record import make_record
 from cvport.exporters.graphs.trace import tool_versions
+from cvport.exporters.report.record import make_record
 from cvport.runtimes.seal import KEY
 from onnx import numpy_helper
-
 
 
 class Exported:

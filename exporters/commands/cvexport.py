@@ -15,7 +15,14 @@ from ...models.registry import get_model, list_models
 from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import choose_backend
 from ...runtimes.commands.console import overview, progress, run_command, set_verbosity, show_error
-from ...runtimes.commands.options import take_variant_options, variant_options
+from ...runtimes.commands.options import (
+    download_options,
+    option_group,
+    take_variant_options,
+    variant_options,
+    verbosity_options,
+    weights_option,
+)
 from ..export import Artifact, export
 from ..gate.capture import complete, make_capture
 from ..gate.legs import backend_names
@@ -27,7 +34,7 @@ from .doctor import examine
 from .doctor import render as render_doctor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
 _EXAMPLES = """\b
 Examples:
@@ -62,44 +69,39 @@ def cvexport() -> None:
     """Export a model to an ONNX file that is proved equal to it."""
 
 
-def _export_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every export has."""
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
-        click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-        click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept."),
-        click.option("--offline", is_flag=True, help="Never download weights."),
-        click.option(
-            "--probes",
-            type=click.Path(path_type=Path),
-            multiple=True,
-            metavar="DIR",
-            help="Pictures to compare on.",
-        ),
-        click.option("--require", default="", metavar="A,B", help="Backends that must be compared: else exit 7."),
-        click.option(
-            "--backends",
-            default=",".join(backend_names()),
-            show_default=True,
-            help="Backends to compare, where available.",
-        ),
-        click.option(
-            "--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file."
-        ),
-        click.option("--opset", type=int, default=OPSET, show_default=True, help="ONNX opset version."),
-        click.option(
-            "-o",
-            "--output",
-            type=click.Path(path_type=Path),
-            default=Path("artifacts"),
-            show_default=True,
-            metavar="DIR",
-            help="Publish to DIR/MODEL/, reject to DIR/rejected/.",
-        ),
-    ):
-        command = option(command)
-    return command
+_probes_option = click.option(
+    "--probes",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Folder of images to compare on, besides the built-in ones; may be repeated.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_export_options = option_group(
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path("artifacts"),
+        show_default=True,
+        metavar="DIR",
+        help="Publish to DIR/MODEL/, reject to DIR/rejected/.",
+    ),
+    click.option("--opset", type=int, default=OPSET, show_default=True, help="ONNX opset version."),
+    click.option("--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file."),
+    click.option(
+        "--backends",
+        default=",".join(backend_names()),
+        show_default=True,
+        metavar="A,B",
+        help="Backends to compare, where they are available.",
+    ),
+    click.option("--require", default="", metavar="A,B", help="Backends without which nothing is published (exit 7)."),
+    _probes_option,
+    download_options,
+    _json_option,
+    verbosity_options,
+)
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
@@ -119,9 +121,15 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 
 @click.command(context_settings=_SETTINGS, epilog=_EXAMPLES)
 @click.argument("model")
-@click.option("--weights", metavar="W", help="A file, folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N].")
+@weights_option()
 @variant_options
-@click.option("--tolerance", "tolerances", multiple=True, metavar="OUT:FIGURE=X", help="Replaces a derived limit.")
+@click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    metavar="OUT:FIGURE=X",
+    help="Limit to use instead of the derived one, such as cls_0:atol=1e-3; may be repeated.",
+)
 @_export_options
 def _export_command(
     *,
@@ -146,12 +154,16 @@ def _export_command(
     note = "  (untrained weights)" if record.untrained else ""
     click.echo(f"{record.verdict}: {artifact.onnx}\n{record.title}{note}: {artifact.loaded}")
     click.echo(render(record, verbose=verbose))
-    if not verbose and not quiet:
-        click.echo(f"all figures: -v, or {artifact.parity}", err=True)
+    if not verbose:
+        click.echo(f"all figures: {artifact.parity}, or -v")
 
 
 @cvexport.command("all", context_settings=_SETTINGS)
-@click.option("--weights", metavar="seeded[:N]", help="Untrained weights; else each model's own address.")
+@click.option(
+    "--weights",
+    metavar="seeded[:N]",
+    help="Untrained weights for all models, instead of each model's own address.",
+)
 @_export_options
 def _all(
     *,
@@ -206,15 +218,20 @@ def _to_json(content: object) -> str:
 
 @cvexport.command("capture", context_settings=_SETTINGS)
 @click.argument("model", metavar="MODEL|FILE.onnx")
-@click.option("--device", metavar="npu:N", help="The device; the first where not given.")
-@click.option("--weights", metavar="W", help="What the network is built from, for a file too.")
+@click.option("--device", metavar="npu:N", help="Device to run on; the first where not given.")
+@weights_option(", needed for a file too")
 @variant_options
-@click.option("--probes", type=click.Path(path_type=Path), multiple=True, metavar="DIR", help="Pictures to run.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("capture.npz"), show_default=True)
-@click.option("--offline", is_flag=True, help="Never download weights.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept.")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+@_probes_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("capture.npz"),
+    show_default=True,
+    help="File to write.",
+)
+@download_options
+@verbosity_options
 def _capture(
     *,
     model: str,
@@ -237,8 +254,10 @@ def _capture(
 
 @cvexport.command("parity", context_settings=_SETTINGS)
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
-@click.option("--capture", "capture", type=click.Path(path_type=Path), help="Adds the captured leg of an NPU.")
-@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@click.option(
+    "--capture", type=click.Path(path_type=Path), metavar="FILE.npz", help="Capture of an NPU to compare and add."
+)
+@_json_option
 @click.option("-v", "--verbose", is_flag=True, help="Print every table.")
 def _parity(*, file: Path, capture: Path | None, as_json: bool, verbose: bool) -> None:
     """Show how a published FILE compares, or complete that with a capture.
@@ -260,7 +279,7 @@ def _parity(*, file: Path, capture: Path | None, as_json: bool, verbose: bool) -
 
 
 @cvexport.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@_json_option
 def _doctor(*, as_json: bool) -> None:
     """Print what the legs need and have here, for a bug report."""
     found = examine()

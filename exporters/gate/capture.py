@@ -18,7 +18,7 @@ import numpy as np
 
 from ...errors import ArtifactError, WeightsError
 from ...models.registry import get_model
-from ...models.weights.files import sha256_file
+from ...models.weights.digest import sha256_file
 from ...runtimes.load import is_exported_file, prepare_network
 from ...runtimes.seal import read_seal
 from ..publish import replace_files, verify_sums

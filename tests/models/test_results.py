@@ -143,7 +143,7 @@ def test_edges_of_a_skeleton():
     closed = Skeleton(("a", "b", "c"), (Contour("triangle", (0, 1, 2), closed=True),))
     assert ARM.edges() == [(0, 1), (1, 2)]
     assert closed.edges() == [(0, 1), (1, 2), (2, 0)]
-    with pytest.raises(InputError, match="point outside of 0..1"):
+    with pytest.raises(InputError, match=r"point outside of 0\.\.1"):
         Skeleton(("a", "b"), (Contour("line", (0, 2), closed=False),))
 
 

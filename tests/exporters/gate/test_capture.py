@@ -13,7 +13,7 @@ from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.export import export
 from cvport.exporters.gate.capture import Capture, complete, make_capture
 from cvport.exporters.publish import verify_sums
-from cvport.models.weights.files import sha256_file
+from cvport.models.weights.digest import sha256_file
 from cvport.runtimes.commands.console import run_command
 
 OPTIONS = VariantOptions(input_size=(160, 160))

@@ -7,10 +7,10 @@ from cvport import Classification, Landmarks
 from cvport.exporters.gate.kinds import classes, detections, landmarks
 from cvport.exporters.gate.rounding import (
     Rounding,
+    round_to_hf32,
     rounding_device_limits,
     strict_device_limits,
     tensor_limit,
-    round_to_hf32,
 )
 from cvport.runtimes.kinds.classes import ClassLimit
 from cvport.runtimes.kinds.classes import measure as measure_classes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from cvport.models.ops.whole_image import preprocess
 from cvport.models.spec import ModelSpec, Plan
 from cvport.models.weights.seeding import SHIFT, Recipe, around
 
@@ -46,9 +45,7 @@ class Variant:
 
 
 DEFAULT_VARIANT = Variant()
-RECIPE = Recipe(
-    ranges=((r"points\.bias", around(0.0)), (r".*\.bias", around(SHIFT))), gains=((r"points\.", 0.3),)
-)
+RECIPE = Recipe(ranges=((r"points\.bias", around(0.0)), (r".*\.bias", around(SHIFT))), gains=((r"points\.", 0.3),))
 
 
 def infer_variant(shapes):
@@ -86,5 +83,3 @@ def postprocess(outputs, transforms, _params, _labels):
         )
         for row, transform in rows
     ]
-
-

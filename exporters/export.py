@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BackendError, ParityFailed, ParityIncomplete, UsageError, did_you_mean
 from ..models.registry import get_model
 from ..models.spec import VariantOptions
-from ..models.weights.checkpoint import open_weights, sha256_file
+from ..models.weights.digest import sha256_file
+from ..models.weights.files import LocalFile, open_weights, parse_address
 from ..runtimes.backends.registry import BACKENDS, why_not
 from ..runtimes.predictor import load
 from ..runtimes.seal import SCHEMA_VERSION, Seal
@@ -80,7 +81,7 @@ def export(
 
     Args:
         model: A model's name.
-        weights: See `cvport.models.weights.checkpoint.open_weights`.
+        weights: See `cvport.models.weights.files.parse_address`.
         output: The artifact is published as ``output/MODEL``, rejected as ``output/rejected/MODEL-TIME``.
         options: What the weights do not tell.
         opset: Of the file; 18.
@@ -224,8 +225,8 @@ def _choose_legs(backends: Sequence[str], require: Sequence[str]) -> dict[str, d
 def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | int, tools: dict[str, str]) -> Seal:
     """Return what the exported file will say about itself."""
     # A path of this machine would make the same weights give other bytes elsewhere.
-    is_address = checkpoint.origin.startswith(("ms:", "hf:", "seeded:"))
-    origin = checkpoint.origin if is_address else Path(checkpoint.origin).name
+    address = parse_address(checkpoint.origin)
+    origin = address.path.name if isinstance(address, LocalFile) else str(address)
     return Seal(
         schema_version=SCHEMA_VERSION,
         model=spec.name,

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ParityFailed
 from ..models.registry import get_model
-from ..models.weights.checkpoint import sha256_file
+from ..models.weights.digest import sha256_file
 from ..runtimes.commands.console import run_command
 from ..runtimes.predictor import View, load
 from ..runtimes.seal import read_params

@@ -19,7 +19,8 @@ import numpy as np
 from ...errors import ArtifactError, WeightsError
 from ...models.registry import get_model
 from ...models.spec import VariantOptions
-from ...models.weights.checkpoint import open_weights, sha256_file
+from ...models.weights.digest import sha256_file
+from ...models.weights.files import open_weights
 from ...runtimes.backends.onnx import OnnxBackend
 from ...runtimes.predictor import load, read_seal
 from ...runtimes.seal import read_params
@@ -122,7 +123,7 @@ def make_capture(
     Args:
         model: A model's name, or an exported file, whose own weights then have to be given.
         device: "npu" or "npu:N"; None is the first.
-        weights: See `cvport.models.weights.checkpoint.open_weights`.
+        weights: See `cvport.models.weights.files.parse_address`.
         options: For a model's name: what the weights do not tell.
         probes: Folders of pictures to run, besides the built-in ones.
         offline: Never download.

@@ -14,7 +14,7 @@ from cvport.exporters.export import export
 from cvport.exporters.gate.capture import Capture, complete, make_capture
 from cvport.exporters.gate.npu_leg import hf32_effect, round_to_hf32, run_npu
 from cvport.exporters.publish import verify_sums
-from cvport.models.weights.checkpoint import sha256_file
+from cvport.models.weights.digest import sha256_file
 from cvport.runtimes.backends import npu as npu_backend
 from cvport.runtimes.commands.console import run_command
 

@@ -266,7 +266,7 @@ def load(
     Args:
         model: An exported .onnx file, or a model's name.
         backend: "auto", "onnx", "npu" or "torch".
-        weights: For torch and npu: what to build the network from; see `cvport.models.weights.checkpoint.open_weights`.
+        weights: For torch and npu: what to build the network from; see `cvport.models.weights.files.parse_address`.
         options: For torch or npu and a model's name: what the weights do not tell.
         device: "cpu", "cuda:0", "npu:0" ...; None for the backend's default.
         threads: Of the network; None for the backend's default.
@@ -356,9 +356,8 @@ class _Request(NamedTuple):
         return resolve(target, f"{__package__}.backends")(runnable, self.device, self.threads, **choice)
 
     def open_weights(self, spec: ModelSpec) -> Checkpoint:
-        from ..models.weights.checkpoint import (
-            open_weights,  # not needed to run a file, and every start would pay for it
-        )
+        # Not needed to run a file, and every start would pay for it.
+        from ..models.weights.files import open_weights
 
         return open_weights(spec, self.weights, offline=self.offline, cache_dir=self.cache_dir)
 
@@ -430,13 +429,15 @@ def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
 
 def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
     """Refuse weights that the file was not made from; they would be ignored without a word."""
-    from ..models.weights.checkpoint import sha256_file
+    from ..models.weights.checkpoint import find_checkpoint
+    from ..models.weights.digest import sha256_file
+    from ..models.weights.files import LocalFile, parse_address
 
-    given = Path(weights)
-    if given.is_file():
-        same = sha256_file(given) == seal.weights.get("sha256")
+    address = parse_address(weights)
+    if isinstance(address, LocalFile):
+        same = sha256_file(find_checkpoint(address.path, str(address))) == seal.weights.get("sha256")
     else:
-        same = ("seeded:0" if str(weights) == "seeded" else str(weights)) == seal.weights.get("origin")
+        same = str(address) == seal.weights.get("origin")
     if not same:
         raise WeightsError(
             f"{path} was made from {seal.weights.get('origin')}, not from {weights}",

@@ -104,6 +104,14 @@ _export_options = option_group(
 )
 
 
+def _check_shared(weights: str | None) -> None:
+    """Refuse weights that belong to one model."""
+    from ...models.weights.files import Sample, Seeded, parse_address  # needs numpy, which --help does not
+
+    if weights is not None and not isinstance(parse_address(weights), Seeded | Sample):
+        raise UsageError(f"the models do not share the weights {weights}", "Leave it out, or give seeded[:N].")
+
+
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
     """Return the values of `_export_options` as `export` takes them."""
     batch = options["batch"]
@@ -178,8 +186,7 @@ def _all(
     The exit code is 0 if all passed, else the largest of those that the models would have given alone.
     """
     set_verbosity(quiet, verbose)
-    if weights is not None and weights.partition(":")[0] != "seeded":
-        raise UsageError(f"the models do not share the weights {weights}", "Leave it out, or give seeded[:N].")
+    _check_shared(weights)
     settings = _settings(options)
     rows = []
     for name in list_models():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cvport
 import pytest
 from cvport.exporters.gate.probes import scene
-from cvport.models.weights.checkpoint import seeded_checkpoint
+from cvport.models.weights.files import seeded_checkpoint
 from cvport.runtimes import predictor
 from cvport.runtimes.parity.measure import match_detections, measure_classes, measure_landmarks
 

@@ -20,10 +20,11 @@ from cvport.models.registry import get_model
 from cvport.models.spec import ModelSpec
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.models.yolox.postprocess import PostprocessParams
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import megvii_variant
-from cvport.runtimes.predictor import Predictor, View, load
+from cvport.models.yolox.spec import SPEC
+from cvport.runtimes.load import load
+from cvport.runtimes.predictor import Predictor, Region
 from figures import Lap, Stopwatch
+from helpers.yolox import megvii_variant
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -79,7 +80,7 @@ def checkpoint(size: str) -> Checkpoint:
     Untrained anchors agree about nothing, so that no box would ever suppress another. Biases make the boxes as large as
     objects and the first class the usual one.
     """
-    state = seeded_state(megvii_variant(size, CLASSES), 0)
+    state = SPEC.seeded(0, megvii_variant(size, CLASSES))
     for i in range(_LEVELS):
         state[f"head.reg_preds.{i}.bias"][2:] += _LARGER
         state[f"head.cls_preds.{i}.bias"][0] += _USUAL
@@ -186,7 +187,7 @@ class Scene:
 def scene(size: str) -> Scene:
     """Open the exported network of that size and set its thresholds."""
     predictor = load(onnx_file(size), backend="onnx", threads=1)
-    inputs, _ = predictor.prepare([View(photo())])
+    inputs, _ = predictor.prepare([Region(photo())])
     scores = _scores(predictor.backend.run({"input": inputs}))
     threshold = float(np.sort(scores.max(axis=0))[-CANDIDATES])
     low, high = 0.0, 1.0

@@ -8,6 +8,7 @@ import pytest
 from cvport import InputError, UsageError
 from cvport.runtimes.load import load
 from cvport.runtimes.predictor import Region, Timing
+from helpers.detections import assert_same, take
 
 CONF = 0.15
 

@@ -16,12 +16,12 @@ import pytest
 import torch
 from cvport.errors import BackendError, UsageError
 from cvport.models.registry import get_model
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import megvii_variant
+from cvport.models.yolox.spec import SPEC
 from cvport.runtimes.backends import npu as npu_backend
 from cvport.runtimes.backends.npu import NpuBackend, unavailable_reason
 from cvport.runtimes.backends.registry import choose_backend
 from cvport.runtimes.backends.torch import TorchBackend
+from helpers.yolox import megvii_variant
 from torch import nn
 
 YOLOX, NANODET = get_model("yolox"), get_model("nanodet")
@@ -36,7 +36,7 @@ def device_error(code):
 
 @pytest.fixture(scope="module")
 def networks():
-    yolox = YOLOX.build_network(seeded_state(megvii_variant("nano", 3), 0))
+    yolox = YOLOX.build_network(SPEC.seeded(0, megvii_variant("nano", 3)))
     nanodet = NANODET.build_network(NANODET.seeded(0))
     return {"yolox": YOLOX.fuse(yolox), "nanodet": NANODET.fuse(nanodet)}
 
@@ -404,7 +404,7 @@ def test_predictor_finds_the_same(npu, tmp_path):
     from cvport.exporters.gate.probes import scene
 
     weights = tmp_path / "nano.pth"
-    state = {key: torch.from_numpy(value) for key, value in seeded_state(megvii_variant("nano", 3), 0).items()}
+    state = {key: torch.from_numpy(value) for key, value in SPEC.seeded(0, megvii_variant("nano", 3)).items()}
     torch.save({"model": state}, weights)
     results, calls = {}, {}
     for backend in ("torch", "npu"):

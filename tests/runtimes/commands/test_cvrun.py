@@ -17,7 +17,7 @@ import pytest
 import torch
 from cvport.runtimes.commands import cvrun as cli
 from cvport.runtimes.commands.cvrun import cvrun
-from cvport.runtimes.predictor import load
+from cvport.runtimes.load import load
 from PIL import Image
 
 CONF = 0.15

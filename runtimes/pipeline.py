@@ -16,7 +16,8 @@ from .sinks.base import Failure, Prediction
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .predictor import Box, Predictor
+    from .arguments import Box
+    from .predictor import Predictor
     from .sinks.base import Sink
     from .sources.base import Item, Source
 

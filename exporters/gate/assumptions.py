@@ -12,6 +12,7 @@ import numpy as np
 
 from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import open_backend
+from ...runtimes.load import signature_of
 from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
 from .reference import decode_rows
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from ...models.results import Result
     from ...models.spec import ModelSpec, Plan
-    from ...runtimes.backends.registry import Backend
+    from ...runtimes.backends.base import Backend
     from ...runtimes.load import Prepared
     from .probes import Case
 
@@ -47,7 +48,7 @@ def check_convention(
     if prepared.checkpoint.untrained or measure is None or "preprocess" not in prepared.plan.guesses:
         return ()
     found = {}
-    backend = open_backend("torch", spec.fuse(prepared.network), signature=spec.signature)
+    backend = open_backend("torch", spec.fuse(prepared.network), signature=signature_of(spec))
     for convention in spec.conventions:
         plan = spec.plan(prepared.checkpoint, replace(options or VariantOptions(), preprocess=convention))
         found[convention] = sum(measure(result) for result in _results(spec, plan, backend, cases))

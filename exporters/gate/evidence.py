@@ -9,7 +9,7 @@ from ...models.registry import get_model
 from ...runtimes.kinds.registry import get_kind
 from ...runtimes.parity.limits import DecodedLimit, Limits, TensorLimit
 from ...runtimes.parity.tensors import TensorStats
-from ...runtimes.predictor import View
+from ...runtimes.predictor import Region
 from ...runtimes.seal import read_params
 from .kinds.base import Decoder
 from .reference import CaseReference, Reference, decode_rows
@@ -65,7 +65,7 @@ def rebuild_reference(arrays: Mapping[str, Any], described: Mapping[str, Any], s
     cases = []
     for i, entry in enumerate(described["cases"]):
         outputs = {name: arrays[f"{i}/output/{name}"] for name in spec.output_names}
-        regions = [View(arrays[f"{i}/picture/{j}"], box) for j, box in enumerate(entry["boxes"])]
+        regions = [Region(arrays[f"{i}/picture/{j}"], box) for j, box in enumerate(entry["boxes"])]
         frames = [spec.preprocess(region.image, preprocess, **region.place())[1] for region in regions]
         results = decode_rows(decoder, outputs, frames, entry["best"])
         cases.append(
@@ -78,7 +78,7 @@ def rebuild_reference(arrays: Mapping[str, Any], described: Mapping[str, Any], s
 def limits_to_dict(limits: Limits) -> dict[str, Any]:
     """Return the JSON form of limits."""
     tensors = {name: asdict(limit) for name, limit in limits.tensors.items()}
-    return {"tensors": tensors, "decoded": asdict(limits.decoded)}  # type: ignore[call-overload]
+    return {"tensors": tensors, "decoded": asdict(limits.decoded)}
 
 
 def limits_from_dict(content: Mapping[str, Any], kind: str) -> Limits:

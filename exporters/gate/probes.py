@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from ...runtimes.predictor import View
+from ...runtimes.predictor import Region
 from ...runtimes.sources.files import find_images
 from ...runtimes.sources.images import read_image
 
@@ -26,7 +26,7 @@ class Case(NamedTuple):
     """Images, or parts of them, that go through a network together, as one batch."""
 
     name: str
-    regions: list[View]
+    regions: list[Region]
 
 
 def built_in_cases(batch: str | int, *, boxes: bool = False) -> list[Case]:
@@ -39,8 +39,8 @@ def built_in_cases(batch: str | int, *, boxes: bool = False) -> list[Case]:
     """
     images = [scene(480, 640, seed=1), scene(640, 427, seed=2), scene(61, 97, seed=3)]
     images.append(np.random.default_rng(4).integers(0, 256, (416, 416, 3), dtype=np.uint8))
-    whole = [View(image) for image in images]
-    boxed = [View(images[0], box) for box in _FACE_BOXES] if boxes else []
+    whole = [Region(image) for image in images]
+    boxed = [Region(images[0], box) for box in _FACE_BOXES] if boxes else []
     if batch == "dynamic":
         cases = [Case("landscape", whole[:1]), Case("portrait, tiny, noise", whole[1:])]
         return [*cases, Case("faces", boxed)] if boxes else cases
@@ -61,7 +61,7 @@ def folder_cases(folder: Path, batch: str | int) -> list[Case]:
     for _, error in errors:
         raise error
     repeat = 1 if batch == "dynamic" else int(batch)
-    return [Case(path.name, [View(read_image(path))] * repeat) for path in paths]
+    return [Case(path.name, [Region(read_image(path))] * repeat) for path in paths]
 
 
 def scene(height: int, width: int, seed: int) -> NDArray[np.uint8]:

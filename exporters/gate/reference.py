@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...runtimes.backends.registry import open_backend
+from ...runtimes.load import signature_of
 from ...runtimes.parity.limits import Limits, apply_tolerances
 from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
     from ...models.results import Result
     from ...models.spec import ModelSpec, Plan
-    from ...runtimes.backends.registry import Array, Backend
+    from ...runtimes.backends.base import Array, Backend
     from ...runtimes.parity.tensors import TensorStats
-    from ...runtimes.predictor import View
+    from ...runtimes.predictor import Region
     from .probes import Case
 
 
@@ -54,7 +55,7 @@ class CaseReference(NamedTuple):
     """
 
     name: str
-    regions: list[View]
+    regions: list[Region]
     inputs: Array
     frames: list[Any]
     outputs: Mapping[str, Array]
@@ -112,7 +113,7 @@ def make_reference(
         tolerances: ``OUT:FIGURE=X`` overrides of the derived limits.
 
     """
-    backend = open_backend("torch", network, signature=spec.signature)
+    backend = open_backend("torch", network, signature=signature_of(spec))
     decoder = Decoder(spec, plan.postprocess, plan.labels)
     references = [_run_case(decoder, plan, backend, case, untrained=untrained) for case in cases]
     floor = own_rounding(decoder, references, network)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from ...runtimes.backends.registry import Array
+    from ...runtimes.backends.base import Array
     from ...runtimes.parity.limits import DecodedLimit
     from .kinds.base import Decoder
     from .reference import CaseReference, Reference
@@ -50,7 +50,7 @@ class Rounding(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         tensors = {name: asdict(stats) for name, stats in self.tensors.items()}
-        return {"tensors": tensors, "decoded": asdict(self.decoded)}  # type: ignore[call-overload]
+        return {"tensors": tensors, "decoded": asdict(self.decoded)}
 
 
 def measure_rounding(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ....models.results import Result
     from ....models.spec import ModelSpec
-    from ....runtimes.backends.registry import Array
+    from ....runtimes.backends.base import Array
     from ....runtimes.parity.limits import DecodedLimit
 
 # Figures seen where networks of these kinds run on Ascend devices, against their CPUs.

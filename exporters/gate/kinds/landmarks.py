@@ -10,7 +10,7 @@ from .base import SEEN_ON_DEVICES, GateKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ....runtimes.backends.registry import Array
+    from ....runtimes.backends.base import Array
     from .base import Decode
 
 _MIN_PX = 1e-2  # a hundredth of a pixel is nothing to a user

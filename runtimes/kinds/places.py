@@ -121,8 +121,8 @@ class Places:
                 (left - 1, top - height),  # above
                 (left - 1, top - 1),  # inside
                 (right + 2 - width, top - height),
-                (left - 1, bottom + 1),  # below
                 (right + 2 - width, top - 1),
+                (left - 1, bottom + 1),  # below
                 (right + 2 - width, bottom + 1),
                 (right + 1, top - 1),  # beside
                 (left - width, top - 1),

@@ -10,7 +10,7 @@ from cvport.exporters.gate.policy import tensor_limit
 from cvport.models.registry import get_model
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.runtimes.parity.measure import measure_tensor
-from gate import Exported, failed
+from helpers.gate import Exported, failed
 
 # Convolutions at the start, in the middle and at the end, ordinary, depthwise and pointwise.
 WEIGHTS = (

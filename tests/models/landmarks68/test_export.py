@@ -11,7 +11,7 @@ from cvport.models.landmarks68 import blocks, network
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import Variant
 from cvport.models.weights.checkpoint import Checkpoint
-from gate import Exported, failed, failed_names
+from helpers.gate import Exported, failed, failed_names
 
 # Structurally complete and quick.
 SMALL = Variant(stem=8, width=16, levels=1, stacks=2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cvport.models.registry import get_model
 from cvport.models.weights.checkpoint import Checkpoint
-from gate import Exported, failed
+from helpers.gate import Exported, failed
 
 # Convolutions at the start, in the middle and at the end, ordinary, depthwise and pointwise.
 WEIGHTS = (

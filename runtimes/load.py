@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ArtifactError, CvportError, UsageError, WeightsError, did_you_mean
 from ..models.registry import get_model, list_models
 from ..models.spec import VariantOptions
-from .backends.base import Signature
 from .backends.registry import BACKENDS, check_precision, choose_backend, open_backend
 from .predictor import Predictor
 from .seal import check_digest, read_seal, sealed_model, sealed_params
@@ -18,13 +17,14 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from ..models.spec import ModelSpec, Plan
+    from ..models.spec import ModelSpec, Plan, Signature
     from ..models.weights.checkpoint import Checkpoint
     from .backends.base import Backend
     from .seal import Seal
 
 ARTIFACTS = Path("artifacts")
 _SUFFIX = ".onnx"
+_SHOWN_LABELS = 3
 
 
 def load(
@@ -52,7 +52,7 @@ def load(
     Args:
         model: An exported .onnx file, an artifact's folder, the name of a published artifact, or a model's name.
         backend: "auto", "onnx", "npu" or "torch".
-        weights: For torch and npu: what to build the network from; see `cvport.models.weights.files.open_weights`.
+        weights: For torch and npu: what to build the network from; see `cvport.models.weights.files.parse_address`.
         options: For torch or npu and a model's name: settings that cannot be inferred from the weights.
         device: "cpu", "cuda:0", "npu:0" ...; None for the backend's default.
         threads: CPU threads of the network; None for the backend's default.
@@ -129,7 +129,7 @@ def prepare_network(
 
     Args:
         spec: The model.
-        weights: See `cvport.models.weights.files.open_weights`.
+        weights: See `cvport.models.weights.files.parse_address`.
         options: Settings that cannot be inferred from the weights; not for an exported file, whose seal has them.
         seal: The seal of an exported file: the plan is the one that the file was made by.
         path: The exported file, for messages.
@@ -147,11 +147,6 @@ def prepare_network(
     checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)
     plan = spec.plan(checkpoint, options) if seal is None else _sealed_plan(spec, checkpoint, seal, path)
     return Prepared(checkpoint, plan, spec.build_network(checkpoint.state, plan.variant))
-
-
-def signature_of(spec: ModelSpec) -> Signature:
-    """Return the names of the inputs and outputs of a model's network."""
-    return Signature((spec.input_name,), tuple(spec.output_names))
 
 
 def is_exported_file(model: str | Path, artifacts: Path = ARTIFACTS) -> bool:
@@ -295,7 +290,7 @@ def _from_file(path: Path, request: _Request) -> Predictor:
         _check_origin(seal, request.weights, path)
     backend = request.open_backend(path)
     try:
-        if (backend.inputs, backend.outputs) != signature_of(spec):
+        if (backend.inputs, backend.outputs) != spec.signature:
             raise ArtifactError(f"{path} has not the inputs and outputs of {spec.name}", "Export it again.")
         if request.check_integrity:
             check_digest(path, seal)
@@ -318,14 +313,14 @@ def _from_file_and_weights(path: Path, request: _Request) -> Predictor:
     if request.check_integrity:
         check_digest(path, seal)
     network = request.prepare(spec, seal=seal, path=path).network
-    backend = request.open_backend(spec.fuse(network), signature_of(spec))
+    backend = request.open_backend(spec.fuse(network), spec.signature)
     return _sealed_predictor(spec, seal, path, backend)
 
 
 def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
     """Return a predictor of a network built from weights."""
     checkpoint, plan, network = request.prepare(spec)
-    backend = request.open_backend(spec.fuse(network), signature_of(spec))
+    backend = request.open_backend(spec.fuse(network), spec.signature)
     return Predictor(
         spec,
         backend,
@@ -333,8 +328,17 @@ def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
         plan.postprocess,
         plan.labels,
         untrained=checkpoint.untrained,
-        assumed=getattr(plan, "guesses", ()),
+        assumed=_assumptions(plan),
     )
+
+
+def _assumptions(plan: Plan) -> list[str]:
+    """Return what was guessed, for people: the setting, its value, and why."""
+    more = ["..."] if len(plan.labels) > _SHOWN_LABELS else []
+    values: dict[str, Any] = {**plan.variant.to_dict(), "labels": ", ".join([*plan.labels[:_SHOWN_LABELS], *more])}
+    if "preprocess" in plan.guesses:
+        values["preprocess"] = plan.preprocess.convention
+    return [f"{name} {values[name]} ({plan.decided_by[name]})" for name in plan.guesses if name in values]
 
 
 def _open_sealed(path: Path) -> tuple[Seal, ModelSpec]:
@@ -373,11 +377,17 @@ def _sealed_plan(spec: ModelSpec, checkpoint: Checkpoint, seal: Seal, path: str 
 
 def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
     """Refuse weights that the file was not made from; they would be ignored without a word."""
+    from ..models.weights.checkpoint import find_checkpoint
+    from ..models.weights.digest import sha256_file
     from ..models.weights.files import LocalFile, parse_address
 
     address = parse_address(weights)
     if isinstance(address, LocalFile):
-        same = seal.weights.get("sha256") in _digests(_expand(address.text))
+        file = find_checkpoint(_expand(address.text), str(address))
+        try:
+            same = sha256_file(file) == seal.weights.get("sha256")
+        except OSError as error:
+            raise WeightsError(f"cannot read {file}: {error.strerror}", "Check the file's permissions.") from error
     else:
         same = str(address) == seal.weights.get("origin")
     if not same:
@@ -385,25 +395,3 @@ def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
             f"{path} was made from {seal.weights.get('origin')}, not from {weights}",
             f"Export those first (cvexport {seal.model} --weights {weights}), or run --backend torch.",
         )
-
-
-def _digests(weights: Path) -> list[str]:
-    """Return the digests of a file, or of each checkpoint in a folder."""
-    from ..models.weights.checkpoint import SUFFIXES
-    from ..models.weights.digest import sha256_file
-
-    if weights.is_dir():
-        files = [path for path in weights.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
-    elif weights.exists():
-        files = [weights]
-    else:
-        raise WeightsError(
-            f"there are no weights at {weights}",
-            "Give the file that the exported one was made from, or leave --weights out: the file holds its weights.",
-        )
-    try:
-        return [sha256_file(path) for path in files]
-    except OSError as error:
-        raise WeightsError(
-            f"cannot read the weights {weights}: {error.strerror}", "Check the file and its permissions."
-        ) from error

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -18,6 +19,7 @@ import torch
 from cvport.runtimes.commands import cvrun as cli
 from cvport.runtimes.commands.cvrun import cvrun
 from cvport.runtimes.predictor import load
+from cvport.runtimes.sources import files
 from PIL import Image
 
 CONF = 0.15
@@ -50,7 +52,7 @@ def results(done):
 
 def test_json_equals_the_predictor(run, nano_artifact, write_picture):
     paths = [write_picture("a.png", 1), write_picture("b.jpg", 2, (50, 200))]
-    done = run("--format", "json", *paths)
+    done = run("-q", "--format", "json", *paths)
     assert (done.code, done.err) == (0, "")
     content = json.loads(done.out)
     assert {key: content[key] for key in content if key != "results"} == {
@@ -119,7 +121,7 @@ def test_torch_finds_what_onnx_finds(run, invoke, nano_artifact, write_picture):
     expected = results(run("--format", "json", path))[0]["detections"]
     for model in (["-m", nano_artifact.onnx], ["-m", "yolox", "--input-size", "160"]):
         done = invoke(cvrun, *model, *options, path)
-        assert (done.code, done.err) == (0, "")
+        assert (done.code, "error" in done.err) == (0, False)
         assert json.loads(done.out)["backend"] == "torch"
         found = results(done)[0]["detections"]
         assert [row["label"] for row in found] == [row["label"] for row in expected]
@@ -237,8 +239,9 @@ def test_bad_picture_among_good_ones(run, write_picture, name):
     assert list(content["errors"][0]) == ["source", "code", "message"]
     assert (source, code) == (name, 3)
     assert message in text
-    error, hint = done.err.splitlines()
+    error, hint, summary = done.err.splitlines()
     assert error == f"error: {text}"
+    assert summary.startswith("2 images, 1 error, ")
     assert name in error
     assert hint.startswith("  ")
 
@@ -264,7 +267,8 @@ def test_other_formats_with_a_bad_picture(run, write_picture, form):
     assert "no such file: gone.jpg" in done.err
     assert len(done.out.splitlines()) == len(good.splitlines()) + (form == "jsonl")
     if form == "jsonl":
-        assert json.loads(done.out.splitlines()[-1])["message"] == "no such file: gone.jpg"
+        error = {"code": 3, "message": "no such file: gone.jpg"}
+        assert json.loads(done.out.splitlines()[0]) == {"source": "gone.jpg", "error": error}, "in its place"
 
 
 def test_nothing_but_a_bad_picture(run):
@@ -289,7 +293,7 @@ def test_limit_can_be_raised(run, write_picture):
 def test_tiny_and_elongated_pictures(run, size):
     Image.new("RGB", size, (200, 30, 30)).save("a.png")
     done = run("--format", "json", "--save", "out", "a.png")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, "saved out/a_onnx.png\n")
     assert (results(done)[0]["width"], results(done)[0]["height"]) == size
     assert cvport.read_image("out/a_onnx.png").shape == (size[1], size[0], 3)
 
@@ -442,7 +446,7 @@ def test_internal_error(run, write_picture, monkeypatch):
     def broken(path, max_pixels):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(cli, "read_image", broken)
+    monkeypatch.setattr(files, "read_image", broken)
     done = run(write_picture())
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("internal error: ZeroDivisionError: division by zero\n")
@@ -454,7 +458,12 @@ def test_internal_error(run, write_picture, monkeypatch):
 def test_save_into_a_folder(run, nano_artifact, write_picture):
     paths = [write_picture(name, seed) for seed, name in enumerate(("x/a.png", "y/a.png", "b.jpg"))]
     done = run("--save", "new/out", *paths)
-    assert (done.code, done.err) == (0, "")
+    *saved, summary = done.err.splitlines()
+    assert done.code == 0
+    assert saved == ["saved new/out/a_onnx.png", "saved new/out/a_onnx-2.png", "saved new/out/b_onnx.jpg"]
+    assert re.fullmatch(
+        r"3 images, 0 errors(, [\d.]+ \+ [\d.]+ \+ [\d.]+ ms per image \(.*\), [\d.]+ images/s)?.*", summary
+    )
     written = sorted(path.name for path in Path("new/out").iterdir())
     assert written == ["a_onnx-2.png", "a_onnx.png", "b_onnx.jpg"]
     with load(nano_artifact.onnx, backend="onnx", score_threshold=CONF) as predictor:
@@ -473,7 +482,7 @@ def test_save_into_a_file(run, write_picture):
 def test_save_two_into_a_file(run, write_picture):
     done = run("--save", "one.png", write_picture("a.png"), write_picture("b.png"))
     assert (done.code, done.out) == (2, "")
-    assert "--save one.png is one file, there are 2 pictures" in done.err
+    assert "--save one.png is one file, there are 2 images" in done.err
     assert not Path("one.png").exists()
 
 
@@ -509,7 +518,7 @@ def test_program_with_a_name_that_is_no_text(program, write_picture):
     done = program("--format", "json", odd, b"gon\xe9.png", stdout=subprocess.PIPE, env=strict)
     assert done.returncode == 3
     assert os.fsencode(json.loads(done.stdout)["results"][0]["source"]) == odd
-    assert done.stderr == b"error: no such file: gon\\udce9.png\n  Check the path.\n"
+    assert done.stderr.startswith(b"error: no such file: gon\\udce9.png\n  Check the path.\n1 image, 1 error")
 
 
 def test_program_whose_reader_has_gone(program, write_picture):

@@ -201,6 +201,11 @@ def test_contours_are_drawn(run, faces):
     assert contour.shape == plain.shape
 
 
+@pytest.mark.parametrize("flag", [["--face", "1,2,3,4"], ["--cropped"], ["--contour"], ["--numbers"]])
+def test_such_options_follow_the_spec_and_the_kind_not_a_name(run, faces, flag):
+    assert run(faces, *flag, "a.png").code == 0
+
+
 def emotions(rows):
     return {"logits": np.linspace(0, 1, 7, dtype=np.float32)[None].repeat(len(rows), axis=0)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import UsageError, did_you_mean
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .weights.checkpoint import Checkpoint
+    from .weights.keys import KeyRules
 
     Array = NDArray[np.float32]
     StateDict = Mapping[str, "Tensor | NDArray[Any]"]
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VariantOptions:
-    """What a user may fix about a variant; None leaves it to the checkpoint, then to the model's default.
+    """Settings that cannot always be inferred from the checkpoint; None leaves one to it, then to the model's default.
 
     Attributes:
         input_size: (H, W) of the network input.
@@ -51,9 +52,10 @@ class Variant(Protocol):
 
 
 class Preprocess(Protocol):
-    """(image (h, w, 3) uint8 BGR, params, out (3, H, W) float32 or None) -> (network input, frame).
+    """(image (h, w, 3) uint8 BGR, params, out (3, H, W) float32 or None) -> (network input, image transform).
 
-    Models that look at faces also take ``box``, (x1, y1, x2, y2) in pixels of the image; None is the whole image.
+    The image transform tells postprocessing how to map results back to the image. Models that look at faces also take
+    ``box``, (x1, y1, x2, y2) in pixels of the image; None is the whole image.
     """
 
     def __call__(  # noqa: D102
@@ -66,7 +68,7 @@ class Preprocess(Protocol):
 
 
 class Postprocess(Protocol):
-    """(raw outputs of a batch, its frames, params, labels) -> one result a frame.
+    """(raw outputs of a batch, its image transforms, params, labels) -> one result per image.
 
     Detectors also take ``classes``, the ids to report, and ``best``, how many of the best candidates to take whatever
     their score.
@@ -75,7 +77,7 @@ class Postprocess(Protocol):
     def __call__(  # noqa: D102
         self,
         outputs: Mapping[str, Array],
-        frames: Sequence[Any],
+        transforms: Sequence[Any],
         params: Any,  # noqa: ANN401
         labels: Sequence[str],
         **choice: Any,  # noqa: ANN401
@@ -85,13 +87,20 @@ class Postprocess(Protocol):
 class Plan(NamedTuple):
     """What a checkpoint turns into: everything but the tensors.
 
+    Keys, shapes and a configuration do not tell everything. `decided_by` says where each remaining decision came from,
+    `guesses` which of them the checkpoint may contradict without anything failing.
+
     Attributes:
         variant: The structure of the network.
         input_size: (H, W).
         preprocess: Parameters of the model's preprocessing, a frozen dataclass.
         postprocess: Parameters of the model's postprocessing, a frozen dataclass.
         labels: Class names.
-        decided_by: For each thing that the tensors do not tell, who decided it ("option", "checkpoint config" ...).
+        decided_by: What decided each setting that the tensors do not tell: "option", "checkpoint config",
+            "model default" and so on.
+        guesses: Settings of `decided_by` that were guessed: the model offers several choices, and neither an option nor
+            the checkpoint's configuration names one (the wrapping of a checkpoint only suggests one). Empty for
+            untrained weights, which fit every choice equally.
 
     """
 
@@ -101,6 +110,23 @@ class Plan(NamedTuple):
     postprocess: Any
     labels: tuple[str, ...]
     decided_by: Mapping[str, str]
+    guesses: tuple[str, ...] = ()
+
+
+# What tells a setting for certain, in the words of `Plan.decided_by`.
+_TOLD = ("option", "checkpoint config")
+
+# Where a model folder has its code, unless its spec says otherwise.
+_CODE = {
+    "variant": ".variant:infer_variant",
+    "default_variant": ".variant:DEFAULT_VARIANT",
+    "recipe": ".recipe:RECIPE",
+    "plan": ".plan:plan",
+    "preprocess": ".preprocess:preprocess",
+    "preprocess_params": ".preprocess:PreprocessParams",
+    "postprocess": ".postprocess:postprocess",
+    "postprocess_params": ".postprocess:PostprocessParams",
+}
 
 
 @dataclass(frozen=True)
@@ -108,28 +134,39 @@ class ModelSpec:
     """One model: its contract as data, its code as ``"module:attribute"`` names that are imported when first used.
 
     Attributes:
-        name: As the commands call it.
-        package: Where the names below are looked up.
-        task: What it finds.
-        kind: Its kind of result: "detections", "landmarks" or "classes".
-        input_name: Of the ONNX input (N, 3, H, W) float32.
-        output_names: Of the ONNX outputs, in order.
-        outputs: What they hold, for people.
-        sizes: The input sizes that it takes, for people.
-        stride: Input sides are multiples of it; None where the network fixes the size.
-        labels: Its own class names, for checkpoints of that count which bring none.
-        label_lists: Other orders of its class names that were published, by the names that ``--labels`` takes.
-        translations: By language, its class names in it.
-        hub: The address of its published weights, or None.
+        name: The name that the commands take.
+        package: The package that the modules of `code` are relative to.
+        task: What the model finds.
+        kind: The kind of the model's result: "detections", "landmarks" or "classes".
+        input_name: Name of the ONNX input (N, 3, H, W) float32.
+        output_names: Names of the ONNX outputs, in order.
+        outputs: What the outputs hold, for people.
+        sizes: The input sizes that the model takes, for people.
+        stride: Input sides are multiples of the stride; None where the network fixes the size.
+        code: Where the model's code is, by what it is:
+
+            - ``network``: the network class; its constructor takes a variant, its module maps (N, 3, H, W) float32 to a
+              dict of the outputs by name. Every model names it; the rest has the defaults in parentheses.
+            - ``variant`` (``.variant:infer_variant``): shapes by key -> variant.
+            - ``default_variant`` (``.variant:DEFAULT_VARIANT``): the variant of the untrained weights.
+            - ``recipe`` (``.recipe:RECIPE``): a `weights.seeding.Recipe`, the numbers of the untrained weights.
+            - ``keys`` (none): a `weights.keys.KeyRules`, where checkpoints have other keys than the network.
+            - ``export_form`` (none): a function that takes a fused network and returns one that computes the same in a
+              form which ONNX Runtime runs faster.
+            - ``plan`` (``.plan:plan``): (checkpoint, options) -> `Plan`.
+            - ``preprocess``, ``postprocess`` (``.preprocess:preprocess`` ...): the functions.
+            - ``preprocess_params``, ``postprocess_params`` (``.preprocess:PreprocessParams`` ...): the dataclasses of
+              their parameters.
+
+        labels: The model's own class names, for checkpoints of that many classes without names.
+        label_lists: Other published orders of the model's class names, by the names that ``--labels`` takes.
+        translations: The class names in other languages, by language.
+        hub: The address of the published weights, or None.
         conventions: Names that ``--preprocess`` takes.
         activations: Names that ``--activation`` takes.
-        for_inference: ``"module:attribute"`` of a function that takes a state dict and returns it without what only
-            training needs; None where checkpoints hold nothing of the kind.
-        for_export: ``"module:attribute"`` of a function that takes a fused network and returns one that computes the
-            same in a form which ONNX Runtime runs faster; None where there is no such form.
-        batch_size: Images that ``cvrun`` runs together where nothing else is said.
-        takes_boxes: Whether its preprocessing looks at boxes in an image, such as faces.
-        skeleton: ``"module:attribute"`` of the `Skeleton` of its points; None where it finds none.
+        batch_size: Images that ``cvrun`` runs together by default.
+        takes_boxes: Whether preprocessing looks at boxes in an image, such as faces.
+        skeleton: ``"module:attribute"`` of the `Skeleton` of the model's points; None where it finds no points.
 
     """
 
@@ -142,32 +179,25 @@ class ModelSpec:
     outputs: str
     sizes: str
     stride: int | None
+    code: Mapping[str, str] = field(repr=False)
     labels: tuple[str, ...] = ()
     label_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     hub: str | None = None
     conventions: tuple[str, ...] = ()
     activations: tuple[str, ...] = ()
-    for_inference: str | None = None
-    for_export: str | None = None
     batch_size: int = 1
     takes_boxes: bool = False
     skeleton: str | None = None
-    code: Mapping[str, str] = field(
-        default_factory=lambda: {
-            "plan": ".plan:plan",
-            "seeded": ".plan:seeded",
-            "build_network": ".network:build_network",
-            "preprocess": ".preprocess:preprocess",
-            "preprocess_params": ".preprocess:PreprocessParams",
-            "postprocess": ".postprocess:postprocess",
-            "postprocess_params": ".postprocess:PostprocessParams",
-        },
-        repr=False,
-    )
 
     def _load(self, name: str) -> Any:  # noqa: ANN401
-        return resolve(self.code[name], self.package)
+        return resolve(self.code.get(name) or _CODE[name], self.package)
+
+    def _key_rules(self) -> KeyRules:
+        rules: KeyRules = (
+            self._load("keys") if "keys" in self.code else resolve(".weights.keys:KeyRules", __package__)()
+        )
+        return rules
 
     def plan(self, checkpoint: Checkpoint, options: VariantOptions | None = None) -> Plan:
         """Decide what a checkpoint turns into.
@@ -180,13 +210,34 @@ class ModelSpec:
         options = options or VariantOptions()
         self._check(options)
         made: Plan = self._load("plan")(checkpoint, options)
-        return made
+        return made if checkpoint.untrained else made._replace(guesses=self._guesses(made.decided_by))
+
+    def plan_each_convention(self, checkpoint: Checkpoint, options: VariantOptions | None = None) -> dict[str, Plan]:
+        """Return the plan under every preprocessing convention of the model, by convention.
+
+        Any of them fits the tensors, so this is how a guessed convention is compared with the others. Empty for a model
+        with one preprocessing.
+
+        Raises:
+            WeightsError: The keys are not this model's.
+            UsageError: An option does not fit the model or the checkpoint.
+
+        """
+        options = options or VariantOptions()
+        return {name: self.plan(checkpoint, replace(options, preprocess=name)) for name in self.conventions}
+
+    def _guesses(self, decided_by: Mapping[str, str]) -> tuple[str, ...]:
+        choices = {"preprocess": self.conventions, "activation": self.activations, "labels": self.label_lists}
+        return tuple(name for name, by in decided_by.items() if len(choices.get(name, ())) > 1 and by not in _TOLD)
 
     def inference_state(self, state_dict: StateDict) -> StateDict:
-        """Return what inference needs of a state dict without wrapping and prefixes."""
-        if self.for_inference is None:
-            return state_dict
-        state: StateDict = resolve(self.for_inference, self.package)(state_dict)
+        """Return what inference needs of a state dict without wrapping and prefixes, by the network's own keys.
+
+        Raises:
+            WeightsError: A tensor is there under two keys, or a constant of the network has other values.
+
+        """
+        state: StateDict = resolve(".weights.keys:inference_state", __package__)(state_dict, self._key_rules())
         return state
 
     def build_network(self, state_dict: StateDict, variant: Variant | None = None) -> nn.Module:
@@ -195,7 +246,7 @@ class ModelSpec:
         Args:
             state_dict: Keys as upstream names them, without wrapping or prefix; torch tensors or numpy arrays. What
                 only training needs may be in it.
-            variant: From `plan`; None infers it from the keys and shapes.
+            variant: The network's structure, from `plan`; None infers it from the keys and shapes.
 
         Returns:
             A module that maps (N, 3, H, W) float32 to a dict of the outputs by name, in the order of `output_names`.
@@ -205,7 +256,12 @@ class ModelSpec:
 
         """
         import_torch()
-        network: nn.Module = self._load("build_network")(self.inference_state(state_dict), variant)
+        state = self.inference_state(state_dict)
+        if variant is None:
+            shapes = resolve(".weights.keys:shapes_of", __package__)(state)
+            variant = self._load("variant")(shapes)
+        build = resolve(".weights.build:build_network", __package__)
+        network: nn.Module = build(self._load("network"), state, variant)
         return network
 
     def fuse(self, network: nn.Module) -> nn.Module:
@@ -216,15 +272,28 @@ class ModelSpec:
 
     def export_form(self, network: nn.Module) -> nn.Module:
         """Return a fused network in the form that is exported, equal up to rounding."""
-        if self.for_export is None:
+        if "export_form" not in self.code:
             return network
-        form: nn.Module = resolve(self.for_export, self.package)(network)
+        form: nn.Module = self._load("export_form")(network)
         return form
 
-    def seeded(self, seed: int) -> dict[str, NDArray[Any]]:
-        """Return the state dict of an untrained network, the same for the same seed on every machine."""
+    def seeded(self, seed: int, variant: Variant | None = None) -> dict[str, NDArray[Any]]:
+        """Return the state dict of an untrained network, the same for the same seed on every machine.
+
+        Args:
+            seed: Each tensor depends on this, its key and its shape alone.
+            variant: The network's structure; None for the model's default.
+
+        Returns:
+            Arrays by key, float32 but for the integer counters, in the order of the network's state dict.
+
+        """
         import_torch()
-        state: dict[str, NDArray[Any]] = self._load("seeded")(seed)
+        make = resolve(".weights.build:seeded_state", __package__)
+        chosen = self._load("default_variant") if variant is None else variant
+        state: dict[str, NDArray[Any]] = make(
+            self._load("network"), chosen, self._load("recipe"), self._key_rules(), seed
+        )
         return state
 
     @property
@@ -265,43 +334,3 @@ class ModelSpec:
                 f"input size {height},{width} does not fit {self.name}",
                 f"Give sides that are multiples of {self.stride}.",
             )
-
-
-def choose_labels(
-    spec: ModelSpec, count: int, options: VariantOptions, from_checkpoint: Sequence[str]
-) -> tuple[tuple[str, ...], str]:
-    """Return *count* class names and who decided them.
-
-    The option wins, then the checkpoint, then the model's own list and COCO's where the count fits.
-
-    Raises:
-        UsageError: The option has another count.
-
-    """
-    given = spec.label_lists[options.labels] if isinstance(options.labels, str) else options.labels
-    if given is not None:
-        if len(given) != count:
-            raise UsageError(
-                f"{len(given)} labels were given, the network has {count} classes",
-                "Give one label a line, in class order.",
-            )
-        return given, "option"
-    if len(from_checkpoint) == count:
-        return tuple(from_checkpoint), "checkpoint config"
-    if len(spec.labels) == count:
-        return spec.labels, "model default"
-    if len(COCO_LABELS) == count:
-        return COCO_LABELS, "COCO"
-    return tuple(f"class_{i}" for i in range(count)), "numbered"
-
-
-# The 80 classes of COCO 2017 detection, in the order of their category ids (cocodataset.org, annotations).
-_COCO = """
-person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,fire hydrant,stop sign,parking meter,bench,
-bird,cat,dog,horse,sheep,cow,elephant,bear,zebra,giraffe,backpack,umbrella,handbag,tie,suitcase,frisbee,skis,snowboard,
-sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,tennis racket,bottle,wine glass,cup,fork,knife,spoon,
-bowl,banana,apple,sandwich,orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,dining table,
-toilet,tv,laptop,mouse,remote,keyboard,cell phone,microwave,oven,toaster,sink,refrigerator,book,clock,vase,scissors,
-teddy bear,hair drier,toothbrush
-"""
-COCO_LABELS = tuple(name.strip() for name in _COCO.split(","))

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..models.results import Result
-    from .predictor import Box, Predictor
+    from .arguments import Box
+    from .predictor import Predictor
     from .sinks.base import Sink
     from .sources.base import Item, Source
 

@@ -107,10 +107,10 @@ def export_nano(folder: Path, batch: str | int = "dynamic") -> NanoArtifact:
     """Export Megvii's nano with made-up weights, 3 classes, at 160x160."""
     import cvport
     import torch
-    from cvport.models.yolox.recipe import seeded_state
-    from cvport.models.yolox.variant import megvii_variant
+    from cvport.models.yolox.spec import SPEC
+    from helpers.yolox import megvii_variant
 
-    state = seeded_state(megvii_variant("nano", 3), 0)
+    state = SPEC.seeded(0, megvii_variant("nano", 3))
     weights = folder / "nano.pth"
     torch.save({"model": {key: torch.from_numpy(value) for key, value in state.items()}}, weights)
     options = cvport.VariantOptions(input_size=(160, 160))

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...errors import BackendError
-from ..weights.loading import build_strict
-from .variant import Variant, infer_variant
+from .variant import Variant
 
 try:
     from transformers import ViTConfig, ViTModel
@@ -76,23 +73,3 @@ def _config(variant: Variant) -> ViTConfig:
         patch_size=variant.patch,
         qkv_bias=variant.qkv_bias,
     )
-
-
-def build_network(state_dict: Mapping[str, Tensor | NDArray[Any]], variant: Variant | None = None) -> ViTClassifier:
-    """Build the network that a checkpoint belongs to and load it strictly.
-
-    Args:
-        state_dict: Tensors or arrays by the network's own keys, wrapper prefixes and training-only parts removed.
-        variant: The network's structure; read from keys and shapes where it is not given.
-
-    Returns:
-        The network in eval mode, with no gradients.
-
-    Raises:
-        WeightsError: The keys are not a ViT classifier's, or do not all match.
-
-    """
-    if variant is None:
-        variant = infer_variant({key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()})
-    structure = variant
-    return build_strict(lambda: ViTClassifier(structure), state_dict, structure.title)

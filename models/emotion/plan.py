@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WeightsError
-from ..spec import Plan, VariantOptions, choose_labels
+from ..labels import choose_labels
+from ..spec import Plan, VariantOptions
+from ..weights.keys import shapes_of
 from .postprocess import PostprocessParams
 from .preprocess import PreprocessParams
 from .spec import SPEC
-from .variant import DEFAULT_VARIANT, infer_variant
+from .variant import infer_variant
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ..weights.checkpoint import Checkpoint
 
 # What transformers writes where nobody named the classes.
@@ -26,8 +25,7 @@ _PLACEHOLDER = re.compile(r"LABEL_\d+$")
 def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
     """Decide what a checkpoint turns into; see `ModelSpec.plan`."""
     config = checkpoint.config
-    shapes = {key: tuple(value.shape) for key, value in checkpoint.state.items()}
-    variant = infer_variant(shapes, config)
+    variant = infer_variant(shapes_of(checkpoint.state), config)
     labels, labels_by = choose_labels(SPEC, variant.num_classes, options, _labels(config, variant.num_classes))
     decided_by = {
         name: "checkpoint config" if key in config else "model default"
@@ -59,10 +57,3 @@ def _labels(config: Mapping[str, Any], classes: int) -> tuple[str, ...]:
             "Use the config.json that belongs to the weights, or the weights file alone.",
         )
     return tuple(by_number[number] for number in range(classes))
-
-
-def seeded(seed: int) -> dict[str, NDArray[np.generic]]:
-    """Return untrained weights of the default variant: ViT-base with seven classes."""
-    from .recipe import seeded_state
-
-    return seeded_state(DEFAULT_VARIANT, seed)

@@ -14,6 +14,11 @@ SPEC = ModelSpec(
     outputs="logits (N,7), before the softmax",
     sizes="224x224 (what the position embeddings tell)",
     stride=None,
+    code={
+        "network": ".network:ViTClassifier",
+        "keys": ".keys:KEYS",
+        "export_form": ".export_form:export_form",
+    },
     labels=("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy"),
     label_lists={
         "facial_emotions_image_detection": ("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy"),
@@ -31,7 +36,5 @@ SPEC = ModelSpec(
         }
     },
     hub="hf:trpakov/vit-face-expression",
-    for_inference=".keys:for_inference",
-    for_export=".export_form:export_form",
     batch_size=8,
 )

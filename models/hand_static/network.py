@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..weights.loading import build_strict
 from .blocks import Bottleneck, ConvBlock, LinearBlock, Residual
-from .variant import Variant, infer_variant
+from .variant import Variant
 
 
 class MobileFaceNet(nn.Module):
@@ -78,23 +73,3 @@ class HandStatic(nn.Module):
 
         """
         return {"scores": self.fc_layer(self.feature_extractor(x))}
-
-
-def build_network(state_dict: Mapping[str, Tensor | NDArray[Any]], variant: Variant | None = None) -> HandStatic:
-    """Build the network that a checkpoint belongs to and load it strictly.
-
-    Args:
-        state_dict: Tensors or arrays by key, wrapper prefixes removed.
-        variant: The network's structure; read from keys and shapes where it is not given.
-
-    Returns:
-        The network in eval mode, with no gradients, with its BatchNorms as stored.
-
-    Raises:
-        WeightsError: The keys are not a MobileFaceNet gesture classifier's, or do not all match.
-
-    """
-    if variant is None:
-        variant = infer_variant({key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()})
-    structure = variant
-    return build_strict(lambda: HandStatic(structure), state_dict, structure.title)

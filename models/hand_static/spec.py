@@ -34,9 +34,9 @@ SPEC = ModelSpec(
     outputs="scores (N,15), sigmoids",
     sizes="112x112",
     stride=None,
+    code={"network": ".network:HandStatic", "export_form": ".export_form:export_form"},
     labels=tuple(_CHINESE),
     translations={"zh": _CHINESE},
     hub="ms:iic/cv_mobileface_hand-static",
-    for_export=".export_form:export_form",
     batch_size=8,
 )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..weights.loading import build_strict
 from .blocks import ConvBlock, CoordConv, CoordHourglass, EdgesToPoints, ResBlock, axis
 from .contours import CONTOURS, NUM_POINTS
-from .variant import Variant, infer_variant
+from .variant import Variant
 
 INPUT_SIZE = 256
 # Upstream gives the hourglasses coordinates of INPUT_SIZE over the number of stacks, which fits its maps with four.
@@ -37,23 +35,6 @@ class Maps(NamedTuple):
     heat: Tensor
     points: Tensor
     edges: Tensor
-
-
-class Stage(NamedTuple):
-    """What one stack finds.
-
-    Attributes:
-        landmarks: (N,68,2) float32, x y in -1..1.
-        points: (N,68,64,64) float32 attention maps of the points.
-        edges: (N,9,64,64) float32 attention maps of the contours.
-        fusion: (N,68,64,64) float32, whose centroids the landmarks are.
-
-    """
-
-    landmarks: Tensor
-    points: Tensor
-    edges: Tensor
-    fusion: Tensor
 
 
 class StackedHourglass(nn.Module):
@@ -103,15 +84,10 @@ class StackedHourglass(nn.Module):
             lower one.
 
         """
-        maps = list(self._run(x))[-1]
+        maps = list(self.run_stacks(x))[-1]
         return {"landmarks": self.centroids(self.fuse_maps(maps))}
 
-    def stages(self, x: Tensor) -> list[Stage]:
-        """Compute what each stack finds in (N,3,256,256); the last one's landmarks are the network's."""
-        fused = [(maps, self.fuse_maps(maps)) for maps in self._run(x)]
-        return [Stage(self.centroids(fusion), maps.points, maps.edges, fusion) for maps, fusion in fused]
-
-    def _run(self, x: Tensor) -> Iterator[Maps]:
+    def run_stacks(self, x: Tensor) -> Iterator[Maps]:
         """Yield what each stack sees."""
         x = self.pre(x)
         heat = None
@@ -149,23 +125,3 @@ def centroid_grid(size: int) -> Tensor:
     """Return (size*size,3) float32 on the CPU: x, y and 1 of each pixel, row by row."""
     rows, columns = torch.meshgrid(axis(size), axis(size), indexing="ij")
     return torch.stack((columns, rows, torch.ones_like(rows)), dim=-1).flatten(0, 1)
-
-
-def build_network(state_dict: Mapping[str, Tensor | NDArray[Any]], variant: Variant | None = None) -> StackedHourglass:
-    """Build the network that a checkpoint belongs to and load it strictly.
-
-    Args:
-        state_dict: Tensors or arrays by key, wrapper prefixes removed.
-        variant: The network's structure; read from keys and shapes where it is not given.
-
-    Returns:
-        The network in eval mode, with no gradients, with its BatchNorms as stored.
-
-    Raises:
-        WeightsError: The keys are not those of a STAR network for 68 points, or do not all match.
-
-    """
-    if variant is None:
-        variant = infer_variant({key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()})
-    structure = variant
-    return build_strict(lambda: StackedHourglass(structure), state_dict, structure.title)

@@ -7,21 +7,7 @@ either on the boundary or not, see `_BOUNDARY_GAIN`.
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from ..weights.seeding import SHIFT, Recipe, seeded_tensors
-from .network import StackedHourglass
-from .plan import edge_constants
-from .variant import Variant
-
-
-def _around(middle: float, spread: float = 0.1) -> tuple[float, float]:
-    return middle - spread, middle + spread
+from ..weights.seeding import SHIFT, Recipe, around
 
 
 def _down(depth: int) -> str:
@@ -42,15 +28,15 @@ _STREAM = (
     (r"features\.\d\.0\.", 6.5, 6.0),
 )
 _RANGES = (
-    *((rf"{where}bn1\.running_mean", _around(mean)) for where, mean, _ in _STREAM),
-    *((rf"{where}bn1\.running_var", _around(deviation**2)) for where, _, deviation in _STREAM),
+    *((rf"{where}bn1\.running_mean", around(mean)) for where, mean, _ in _STREAM),
+    *((rf"{where}bn1\.running_var", around(deviation**2)) for where, _, deviation in _STREAM),
     # Attention is low but in a few places, and those pull the centroids apart.
-    (r"out_(point|edge)maps\.\d\.conv\.bias", _around(-2.0, 0.5)),
+    (r"out_(point|edge)maps\.\d\.conv\.bias", around(-2.0, 0.5)),
     (r".*\.running_var", (0.8, 1.2)),
-    (r".*\.running_mean", _around(0.0)),
+    (r".*\.running_mean", around(0.0)),
     (r".*\.bn\d?\.weight", (0.9, 1.1)),
-    (r".*\.bn\d?\.bias", _around(SHIFT)),
-    (r".*\.bias", _around(0.0)),
+    (r".*\.bn\d?\.bias", around(SHIFT)),
+    (r".*\.bias", around(0.0)),
 )
 _GAINS = (
     (r"pre\.0\.", 4.0),
@@ -63,26 +49,8 @@ _GAINS = (
 # Rounding can decide whether a pixel is on the boundary, and then its row and column appear or vanish. With this part
 # of their usual weight that moves no landmark by more than rounding does anyway.
 _BOUNDARY_GAIN = 0.01
+# The last input channels of CoordConv: the columns and rows of the boundary (coord_conv.py of ZhenglinZhou/STAR).
+_BOUNDARY_CHANNELS = 2
 _BOUNDARY_FILTER = r"hgs\.[1-9]\d?\.coordconv\.conv\.weight"
 
-
-def seeded_state(variant: Variant, seed: int) -> dict[str, NDArray[Any]]:
-    """Return untrained weights.
-
-    Args:
-        variant: The network's structure.
-        seed: Each tensor depends on this, its key and its shape alone.
-
-    Returns:
-        Arrays by key, float32 but for the integer counters, in the order of the network's state dict.
-
-    """
-    with torch.device("meta"):
-        shapes = {key: tuple(tensor.shape) for key, tensor in StackedHourglass(variant).state_dict().items()}
-    constants = edge_constants()
-    drawn = {key: shape for key, shape in shapes.items() if key not in constants}
-    state = seeded_tensors(drawn, Recipe(_RANGES, _GAINS), seed) | constants
-    for key, weight in state.items():
-        if re.match(_BOUNDARY_FILTER, key):
-            weight[:, -2:] *= np.float32(_BOUNDARY_GAIN)
-    return {key: state[key] for key in shapes}
+RECIPE = Recipe(_RANGES, _GAINS, damped=((_BOUNDARY_FILTER, _BOUNDARY_CHANNELS, _BOUNDARY_GAIN),))

@@ -14,10 +14,9 @@ SPEC = ModelSpec(
     outputs="landmarks (N,68,2), x y in [-1,1]",
     sizes="256x256",
     stride=None,
-    labels=(),
+    code={"network": ".network:StackedHourglass", "keys": ".keys:KEYS"},
     # No public address is known to hold these weights.
     hub=None,
     takes_boxes=True,
     skeleton=".contours:SKELETON",
-    for_inference=".plan:for_inference",
 )

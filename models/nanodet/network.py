@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..weights.loading import build_strict
 from .blocks import ConvBlock, GhostBlocks, Layers, SeparableBlock, activation, conv
-from .variant import Variant, infer_variant
+from .variant import Variant
 
 # One level more than the backbone has stages.
 _LEVELS = 4
@@ -175,23 +170,3 @@ class NanoDetPlus(nn.Module):
         """
         outputs: dict[str, Tensor] = self.head(self.fpn(self.backbone(x)))
         return outputs
-
-
-def build_network(state_dict: Mapping[str, Tensor | NDArray[Any]], variant: Variant | None = None) -> NanoDetPlus:
-    """Build the network that a checkpoint belongs to and load it strictly.
-
-    Args:
-        state_dict: Tensors or arrays by key, wrapper prefixes and training-only parts removed.
-        variant: The network's structure; read from keys and shapes where it is not given.
-
-    Returns:
-        The network in eval mode, with no gradients, with its BatchNorms as stored.
-
-    Raises:
-        WeightsError: The keys are not a NanoDet-Plus-m network's, or do not all match.
-
-    """
-    if variant is None:
-        variant = infer_variant({key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()})
-    structure = variant
-    return build_strict(lambda: NanoDetPlus(structure), state_dict, structure.title)

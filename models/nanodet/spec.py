@@ -15,8 +15,8 @@ SPEC = ModelSpec(
     sizes="320x320; other multiples of 32 on demand",
     # Not 64: the coarsest level rounds up, and published networks are trained at 416.
     stride=32,
+    code={"network": ".network:NanoDetPlus", "keys": ".keys:KEYS"},
     labels=("person", "face", "hand"),
     translations={"zh": {"person": "人体", "face": "人脸", "hand": "人手"}},
     hub="ms:iic/cv_nanodet_face-human-hand-detection",
-    for_inference=".plan:for_inference",
 )

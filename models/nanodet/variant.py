@@ -102,7 +102,7 @@ def infer_variant(shapes: Shapes) -> Variant:
     for part in ("backbone.stage2.0.branch1", "fpn.reduce_layers", "head.gfl_cls"):
         if not has(shapes, rf"{part}\."):
             raise _not_nanodet(shapes, f"{part}.*")
-    bins = _bins(shapes)
+    bins = count_bins(shapes)
     return Variant(
         stem=common_size(shapes, r"backbone\.conv1\.\d\.", 0),
         stages=(_stage(shapes, 2), _stage(shapes, 3), _stage(shapes, 4)),
@@ -122,16 +122,16 @@ def _stage(shapes: Shapes, stage: int) -> int:
     return 2 * common_size(shapes, rf"backbone\.stage{stage}\.\d\d?\.branch2\.\d\.(weight|bias)", 0)
 
 
-def _bins(shapes: Shapes) -> int:
-    """Bins of each side, by the buffer that numbers them."""
+def count_bins(shapes: Shapes) -> int:
+    """Return the number of bins of each side, by the buffer that numbers them; the published one where it lacks."""
     return next(sizes(shapes, rf"{PROJECT}$", 0), _REG_MAX + 1)
 
 
 def _predictions(shapes: Shapes) -> int:
     """Channels of each prediction: classes and the bins of four sides."""
     rows = vote(sizes(shapes, r"head\.gfl_cls\.\d\.(weight|bias)", 0)) or 0
-    if rows <= _SIDES * _bins(shapes):
-        raise _not_nanodet(shapes, f"head.gfl_cls.0.weight with over {_SIDES * _bins(shapes)} rows, found {rows}")
+    if rows <= _SIDES * count_bins(shapes):
+        raise _not_nanodet(shapes, f"head.gfl_cls.0.weight with over {_SIDES * count_bins(shapes)} rows, found {rows}")
     return rows
 
 

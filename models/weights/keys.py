@@ -1,4 +1,4 @@
-"""Reading a network's structure from the keys and shapes of its checkpoint.
+"""Keys of checkpoints: which tensors inference needs, and what keys and shapes tell about a network's structure.
 
 Where several tensors tell the same thing the majority decides, so that a checkpoint with a few missing or misshapen
 tensors still gets its structure, and strict loading can say which ones they are.
@@ -6,15 +6,96 @@ tensors still gets its structure, and strict loading can say which ones they are
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...errors import WeightsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    StateDict = Mapping[str, Tensor | NDArray[Any]]
 
 Shapes = Mapping[str, Sequence[int]]
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 _SHOWN = 3
+
+
+def _no_constants(_shapes: Shapes) -> dict[str, NDArray[np.float32]]:
+    return {}
+
+
+@dataclass(frozen=True)
+class KeyRules:
+    """How the keys of a model's checkpoints relate to those of its network.
+
+    Attributes:
+        training_only: Regular expression for the beginning of keys that inference does not need; None: it needs all.
+        rename: Returns the network's key of a checkpoint's key; None: they are the same.
+        constants: Returns the tensors that are the same in all trained networks of given shapes. A checkpoint may leave
+            them out, and must not hold others.
+        constants_are: What the constants are, for messages.
+
+    """
+
+    training_only: str | None = None
+    rename: Callable[[str], str] | None = None
+    constants: Callable[[Shapes], Mapping[str, NDArray[np.float32]]] = _no_constants
+    constants_are: str = "constants"
+
+
+def shapes_of(state: Mapping[str, object]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor by its key; () for what is no tensor."""
+    return {key: tuple(getattr(value, "shape", ())) for key, value in state.items()}
+
+
+def inference_state(state: StateDict, rules: KeyRules) -> StateDict:
+    """Return what inference needs of a state dict, by the network's own keys.
+
+    Args:
+        state: Tensors or arrays by key, wrapper prefixes removed.
+        rules: The model's.
+
+    Raises:
+        WeightsError: A tensor is there under two keys, or a constant has other values.
+
+    """
+    kept = _without_training(state, rules)
+    for key, expected in rules.constants(shapes_of(kept)).items():
+        stored: Any = kept.setdefault(key, expected)
+        # A tensor of another shape is left to strict loading, which refuses it.
+        if tuple(getattr(stored, "shape", ())) != expected.shape or stored is expected:
+            continue
+        if [float(number) for number in stored.flatten()] != expected.ravel().tolist():
+            raise WeightsError(f"{key} does not hold {rules.constants_are}", "Check that the file is not damaged.")
+    return kept
+
+
+def _without_training(state: StateDict, rules: KeyRules) -> dict[str, Any]:
+    """Return the tensors that are not for training only, by the network's own keys."""
+    used = [key for key in state if not (rules.training_only and re.match(rules.training_only, key))]
+    if dropped := len(state) - len(used):
+        _log.info("left out %d tensors that only training needs", dropped)
+    sources: dict[str, str] = {}
+    for key in used:
+        name = rules.rename(key) if rules.rename else key
+        if name in sources:
+            twice = " and ".join(sorted((key, sources[name]), key=lambda it: it == name))
+            raise WeightsError(
+                f"these weights hold the same tensor twice: {twice}",
+                "Save the network's own state dict again, without the copies.",
+            )
+        sources[name] = key
+    return {name: state[key] for name, key in sources.items()}
 
 
 def matches(shapes: Shapes, pattern: str) -> Iterator[tuple[re.Match[str], Sequence[int]]]:
@@ -42,7 +123,7 @@ def vote(values: Iterable[T]) -> T | None:
 
 
 def count(shapes: Shapes, prefix: str) -> int:
-    """Return how long the list under *prefix* is, at least 1: one more than the largest index (of two digits)."""
+    """Return the number of indexed children of *prefix* (largest index + 1), at least 1; indices have 1 or 2 digits."""
     return 1 + max((int(match["index"]) for match, _ in matches(shapes, rf"{prefix}\.(?P<index>\d\d?)\.")), default=0)
 
 

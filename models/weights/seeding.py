@@ -1,7 +1,7 @@
 """Untrained weights by formula: the same bits everywhere, and as informative to compare as trained ones.
 
 Such a network detects nothing real, but activations keep a sane scale in every layer, and outputs vary over positions
-and pictures. BatchNorm does not normalise at inference, so the scale has to find its balance by itself:
+and images. BatchNorm does not normalise at inference, so the scale has to find its balance by itself:
 
 - Every activation gets inputs around `SHIFT`. Small signals pass there almost unchanged, large ones lose the half
   below zero. With `GAIN` in front, a standard deviation of 2 is kept, a smaller one grows and a larger one shrinks,
@@ -38,16 +38,27 @@ _BITS = 24
 
 @dataclass(frozen=True)
 class Recipe:
-    """Numbers of a model's tensors by pattern; the first that the beginning of a key matches counts.
+    """The numbers from which a model's untrained tensors are drawn, by pattern.
+
+    A pattern is a regular expression for the beginning of a key; of several that match, the first counts.
 
     Attributes:
         ranges: Lowest and highest value of each kind of vector.
-        gains: Of the filters that do not have `GAIN`: standard deviation of the output for inputs of 1.
+        gains: Gain of the filters that do not have `GAIN`: standard deviation of the output for inputs of deviation 1.
+        vectors: Pattern of tensors of several axes that are no filters: each number is drawn from a range.
+        damped: Filters whose last input channels are scaled: the pattern, the number of channels, the factor.
 
     """
 
     ranges: Sequence[tuple[str, tuple[float, float]]]
-    gains: Sequence[tuple[str, float]]
+    gains: Sequence[tuple[str, float]] = ()
+    vectors: str | None = None
+    damped: Sequence[tuple[str, int, float]] = ()
+
+
+def around(middle: float, spread: float = 0.1) -> tuple[float, float]:
+    """Return the range of a recipe that reaches *spread* to either side of *middle*."""
+    return middle - spread, middle + spread
 
 
 def seeded_tensors(shapes: Mapping[str, tuple[int, ...]], recipe: Recipe, seed: int) -> dict[str, NDArray[Any]]:
@@ -70,7 +81,7 @@ def _tensor(key: str, shape: tuple[int, ...], recipe: Recipe, seed: int) -> NDAr
         return np.zeros(shape, dtype=np.int64)
     numbers = _draw(key, shape, seed)
     values: NDArray[np.float64]
-    if len(shape) == 1:
+    if len(shape) == 1 or (recipe.vectors and re.match(recipe.vectors, key)):
         low, high = _lookup(recipe.ranges, key)
         values = low + (high - low) * (0.5 + numbers / 2 ** (_BITS + 1))
     elif shape[1] == 1 and math.prod(shape[2:]) > 1:
@@ -78,6 +89,9 @@ def _tensor(key: str, shape: tuple[int, ...], recipe: Recipe, seed: int) -> NDAr
     else:
         values = _filters(numbers, _lookup((*recipe.gains, ("", GAIN)), key))
     weights: NDArray[np.float32] = values.astype(np.float32)
+    for pattern, channels, factor in recipe.damped:
+        if re.match(pattern, key):
+            weights[:, -channels:] *= np.float32(factor)
     return weights
 
 

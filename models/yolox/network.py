@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..weights.loading import build_strict
 from .head import TOODHead, YOLOXHead
 from .neck import PAFPN
-from .variant import Variant, infer_variant
+from .variant import Variant
 
 
 class YOLOX(nn.Module):
@@ -37,27 +32,3 @@ class YOLOX(nn.Module):
         """
         outputs: dict[str, Tensor] = self.head(self.backbone(x))
         return outputs
-
-
-def build_network(
-    state_dict: Mapping[str, Tensor | NDArray[Any]], variant: Variant | None = None, activation: str = "silu"
-) -> YOLOX:
-    """Build the network that a checkpoint belongs to and load it strictly.
-
-    Args:
-        state_dict: Tensors or arrays by key, wrapper prefixes removed.
-        variant: The network's structure; read from keys and shapes where it is not given.
-        activation: The activation to assume when the variant is read; a checkpoint does not tell it.
-
-    Returns:
-        The network in eval mode, with no gradients, with its BatchNorms and RepVGG branches as stored.
-
-    Raises:
-        WeightsError: The keys are not a YOLOX network's, or do not all match.
-
-    """
-    if variant is None:
-        shapes = {key: tuple(getattr(value, "shape", ())) for key, value in state_dict.items()}
-        variant = infer_variant(shapes, activation)
-    structure = variant
-    return build_strict(lambda: YOLOX(structure), state_dict, structure.title)

@@ -8,16 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import WeightsError
-from ..spec import Plan, VariantOptions, choose_labels
+from ..labels import choose_labels
+from ..spec import Plan, VariantOptions
+from ..weights.keys import shapes_of
 from .postprocess import PostprocessParams
 from .preprocess import CONVENTIONS, PreprocessParams, params_for
 from .spec import SPEC, STRIDE
-from .variant import DEFAULT_VARIANT, Variant, infer_variant
+from .variant import Variant, infer_variant
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ..weights.checkpoint import Checkpoint
 
 # Megvii, exps/default/yolox_nano.py and yolox_tiny.py train at 416, the larger ones at 640.
@@ -29,8 +28,7 @@ def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
     """Decide what a checkpoint turns into; see `ModelSpec.plan`."""
     config = checkpoint.config
     activation, activation_by = _activation(config, options)
-    shapes = {key: tuple(value.shape) for key, value in checkpoint.state.items()}
-    variant = infer_variant(shapes, activation)
+    variant = infer_variant(shapes_of(checkpoint.state), activation)
     input_size, size_by = _input_size(config, variant, options)
     preprocess, preprocess_by = _preprocess(checkpoint, input_size, options)
     labels, labels_by = choose_labels(SPEC, variant.num_classes, options, _config_labels(config))
@@ -41,13 +39,6 @@ def plan(checkpoint: Checkpoint, options: VariantOptions) -> Plan:
         "labels": labels_by,
     }
     return Plan(variant, input_size, preprocess, PostprocessParams(), labels, decided_by)
-
-
-def seeded(seed: int) -> dict[str, NDArray[np.generic]]:
-    """Return untrained weights of the default variant: s with RepVGG, ASFF and TOODHead, one class."""
-    from .recipe import seeded_state
-
-    return seeded_state(DEFAULT_VARIANT, seed)
 
 
 def _activation(config: Mapping[str, Any], options: VariantOptions) -> tuple[str, str]:

@@ -1,18 +1,11 @@
 """Deterministic untrained YOLOX weights, on which every step from export to drawing can be tried without a download.
 
-They are as good for normalised pictures as for 0..255; `models.weights.seeding` tells how they are made.
+They are as good for normalised images as for 0..255; `models.weights.seeding` tells how they are made.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from numpy.typing import NDArray
-
-from ..weights.seeding import GAIN, SHIFT, Recipe, seeded_tensors
-from .network import YOLOX
-from .variant import Variant
+from ..weights.seeding import GAIN, SHIFT, Recipe, around
 
 # Range of each kind of vector, by key; the first that matches. What reaches a normalisation with its mean still in
 # it (depthwise filters, RepVGG's identity) has that mean taken off there.
@@ -25,14 +18,14 @@ _RANGES = (
     (r".*\.rbr_identity\.running_mean", (SHIFT, SHIFT + 0.2)),
     (
         r".*\.(dconv|gsconv\d\.cv2|conv_lighting\.\d\.cv2)\.bn\.running_mean",
-        (SHIFT * GAIN - 0.1, SHIFT * GAIN + 0.1),
+        around(SHIFT * GAIN),
     ),
-    (r".*\.running_mean", (-0.1, 0.1)),
+    (r".*\.running_mean", around(0.0)),
     (r".*\.rbr_identity\.weight", (0.4, 0.6)),
     (r".*\.gn\.weight", (1.8, 2.2)),
     (r".*\.bn\.weight", (0.9, 1.1)),
-    (r".*\.(rbr_1x1\.bn|rbr_identity|conv)\.bias", (-0.1, 0.1)),
-    (r".*\.bias", (SHIFT - 0.1, SHIFT + 0.1)),
+    (r".*\.(rbr_1x1\.bn|rbr_identity|conv)\.bias", around(0.0)),
+    (r".*\.bias", around(SHIFT)),
 )
 # Gain of the filters that do not have the usual one. The image's contrast is about 1 if it is normalised and 60 if
 # it is not: the stem puts the middle between them near the balance. RepVGG's three branches share the gain.
@@ -44,18 +37,4 @@ _GAINS = (
     (r".*\.rbr_1x1\.", 0.7),
 )
 
-
-def seeded_state(variant: Variant, seed: int) -> dict[str, NDArray[Any]]:
-    """Return untrained weights.
-
-    Args:
-        variant: The network's structure.
-        seed: Each tensor depends on this, its key and its shape alone.
-
-    Returns:
-        Arrays by key, float32 but for the integer counters, in the order of the network's state dict.
-
-    """
-    with torch.device("meta"):
-        shapes = {key: tuple(tensor.shape) for key, tensor in YOLOX(variant).state_dict().items()}
-    return seeded_tensors(shapes, Recipe(_RANGES, _GAINS), seed)
+RECIPE = Recipe(_RANGES, _GAINS)

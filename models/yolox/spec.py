@@ -17,6 +17,7 @@ SPEC = ModelSpec(
     outputs="cls_i (N,C,h,w), reg_i (N,4,h,w), obj_i (N,1,h,w), raw, for strides 8, 16, 32",
     sizes="416x416 for nano and tiny, else 640x640; other multiples of 32 on demand",
     stride=STRIDE,
+    code={"network": ".network:YOLOX"},
     labels=("hand",),
     translations={"zh": {"hand": "人手"}},
     hub="ms:damo/cv_yolox-pai_hand-detection",

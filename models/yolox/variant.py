@@ -95,7 +95,7 @@ class Variant:
     def size(self) -> str:
         """Name of the published size, else width and blocks of the neck such as ``w0.5-d2``."""
         for name, (depth, width) in SIZES.items():
-            layout = (width, _stage_blocks(self.backbone, depth), round(3 * depth))
+            layout = (width, stage_blocks(self.backbone, depth), round(3 * depth))
             if (self.width, self.blocks, self.neck_blocks) == layout:
                 return name
         return f"w{self.width:g}-d{self.neck_blocks}"
@@ -123,7 +123,7 @@ class Variant:
         return {**dataclasses.asdict(self), "blocks": list(self.blocks)}
 
 
-def _stage_blocks(backbone: Backbone, depth: float) -> tuple[int, ...]:
+def stage_blocks(backbone: Backbone, depth: float) -> tuple[int, ...]:
     """Return the blocks of each stage, as upstream derives them from its depth multiple."""
     if backbone == "RepVGGYOLOX":
         return tuple(1 + max(round(repeats * depth), 1) for repeats in _REPVGG_REPEATS)
@@ -131,37 +131,12 @@ def _stage_blocks(backbone: Backbone, depth: float) -> tuple[int, ...]:
     return (base, 3 * base, 3 * base, base)
 
 
-def megvii_variant(size: str, num_classes: int) -> Variant:
-    """Return the published Megvii network of that size; nano alone is depthwise.
-
-    Args:
-        size: nano, tiny, s, m, l or x.
-        num_classes: Number of classes.
-
-    Raises:
-        UsageError: There is no such size.
-
-    """
-    if size not in SIZES:
-        raise UsageError(f"there is no YOLOX size {size!r}", did_you_mean(size, SIZES))
-    depth, width = SIZES[size]
-    return Variant(
-        backbone="CSPDarknet",
-        width=width,
-        blocks=_stage_blocks("CSPDarknet", depth),
-        neck_blocks=round(3 * depth),
-        num_classes=num_classes,
-        depthwise=size == "nano",
-        conv_type="dwconv" if size == "nano" else "conv",
-    )
-
-
 # YOLOX-PAI s with RepVGG in train form, ASFF and the TOOD head, for one class: EasyCV's configuration
 # configs/detection/yolox/pai_yoloxs_asff_tood3_8xb16_300e_coco.py.
 DEFAULT_VARIANT = Variant(
     backbone="RepVGGYOLOX",
     width=SIZES["s"][1],
-    blocks=_stage_blocks("RepVGGYOLOX", SIZES["s"][0]),
+    blocks=stage_blocks("RepVGGYOLOX", SIZES["s"][0]),
     neck_blocks=1,
     num_classes=1,
     attention="ASFF",

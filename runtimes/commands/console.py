@@ -12,7 +12,7 @@ import click
 
 from ...errors import CvportError, UsageError
 from ...models.registry import list_models
-from ..backends.registry import BACKENDS, why_not
+from ..backends.registry import BACKENDS, unavailable_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -211,7 +211,7 @@ def overview() -> str:
     lines.append("installed  " + ", ".join(f"{name} {_version(name)}" for name in packages))
     lines.append("models     " + ", ".join(list_models()) + "  (what they find: cvexport list)")
     for name, entry in BACKENDS.items():
-        reason = why_not(name)
+        reason = unavailable_reason(name)
         state = "ready" if reason is None else "not here: " + " - ".join(reason.splitlines())
         lines.append(f"backend    {name:6} {entry.summary}: {state}")
     missing = [name for name in _EXPORT_NEEDS if _version(name) == "missing"]

@@ -11,7 +11,7 @@ from ...errors import InputError, UsageError
 from .. import pipeline
 from ..backends.registry import choose_backend
 from ..kinds.text import counted
-from ..predictor import load
+from ..load import is_exported_file, load
 from ..sinks.base import RunInfo
 from ..sinks.images import ImageSink, ImageTarget
 from ..sinks.registry import FORMATS, open_format
@@ -92,7 +92,7 @@ def cvrun(
 ) -> int:
     """Run a model on images: files, folders, patterns."""
     set_verbosity(quiet, verbose)
-    networks = options["weights"] is not None or not options["model"].lower().endswith(".onnx")
+    networks = options["weights"] is not None or not is_exported_file(options["model"])
     backend_name = choose_backend(backend, options["device"], networks=networks)
     if not sources:
         raise UsageError("no SOURCE", "Give files, folders or patterns: cvrun image.jpg")

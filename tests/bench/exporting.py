@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from cvport.exporters.graphs.trace import OPSET
 from cvport.models.registry import get_model
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import megvii_variant
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
+from cvport.models.yolox.spec import SPEC
 from figures import Row, Section, compare, in_turns, timed
+from helpers.yolox import megvii_variant
 from subjects import folder
 from torch import nn
 
@@ -106,6 +107,6 @@ def _marker(marks: list[tuple[str, float]]) -> Callable[[str], None]:
 def _save_nano() -> Path:
     """Write a seeded nano network of one class as a Megvii checkpoint."""
     path = folder() / "nano.pth"
-    state = {key: torch.from_numpy(value) for key, value in seeded_state(megvii_variant("nano", 1), 0).items()}
+    state = {key: torch.from_numpy(value) for key, value in SPEC.seeded(0, megvii_variant("nano", 1)).items()}
     torch.save({"model": state}, path)
     return path

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 from cvport.models.registry import get_model, list_models
-from cvport.models.weights.checkpoint import open_weights
+from cvport.models.weights.files import open_weights
 from figures import Row, Section, compare, in_turns, timed
 from numpy.typing import NDArray
 from subjects import ONE_THREAD, export, one_thread, one_thread_session, photo
@@ -25,7 +25,7 @@ def measure_forms(quick: bool) -> Section:
     details: dict[str, Any] = {}
     with one_thread():
         for name in list_models():
-            if get_model(name).for_export is not None:
+            if "export_form" in get_model(name).code:
                 row, found = _measure(name, 10 if quick else 40)
                 rows.append(row)
                 details |= found
@@ -36,7 +36,8 @@ def _measure(name: str, runs: int) -> tuple[Row, dict[str, dict[str, float]]]:
     spec = get_model(name)
     weights = open_weights(spec, "seeded")
     own = export(spec, weights, f"{name}_form")
-    plain = export(replace(spec, for_export=None), weights, f"{name}_plain")
+    code = {part: place for part, place in spec.code.items() if part != "export_form"}
+    plain = export(replace(spec, code=code), weights, f"{name}_plain")
     inputs = {spec.input_name: spec.preprocess(photo(), spec.params_types[0]())[0][None]}
     sessions = [one_thread_session(path) for path in (own, plain)]
     outputs: list[list[NDArray[np.float32]]] = [session.run(None, inputs) for session in sessions]

@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 import torch
 from cvport.models.registry import get_model, list_models
-from cvport.models.weights.checkpoint import open_weights
+from cvport.models.weights.files import open_weights
 from cvport.runtimes.predictor import Predictor, load
 from figures import Lap, Row, Section, Stopwatch, compare, in_turns, latency, timed
 from onnx import TensorProto, helper, shape_inference

@@ -1,6 +1,7 @@
 """Measures what cvport promises about speed, prints a table a section, writes everything as JSON.
 
-    python tests/bench/run.py [--quick] [--json bench.json] [stages] [models] [forms] [npu] [peers] [cold] [export]
+    PYTHONPATH=tests python tests/bench/run.py [--quick] [--json bench.json]
+        [stages] [models] [forms] [npu] [peers] [cold] [export]
 
 Needs the ``dev`` extra and rtmlib 0.0.15 (``pip install --no-deps rtmlib==0.0.15``); ``make bench`` brings both.
 It measures and does not judge: the exit code is 0 whether targets are met or not.

@@ -20,10 +20,10 @@ from cvport.models.registry import get_model
 from cvport.models.spec import ModelSpec
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.models.yolox.postprocess import PostprocessParams
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import megvii_variant
+from cvport.models.yolox.spec import SPEC
 from cvport.runtimes.predictor import Predictor, View, load
 from figures import Lap, Stopwatch
+from helpers.yolox import megvii_variant
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -79,7 +79,7 @@ def checkpoint(size: str) -> Checkpoint:
     Untrained anchors agree about nothing, so that no box would ever suppress another. Biases make the boxes as large as
     objects and the first class the usual one.
     """
-    state = seeded_state(megvii_variant(size, CLASSES), 0)
+    state = SPEC.seeded(0, megvii_variant(size, CLASSES))
     for i in range(_LEVELS):
         state[f"head.reg_preds.{i}.bias"][2:] += _LARGER
         state[f"head.cls_preds.{i}.bias"][0] += _USUAL

@@ -9,18 +9,15 @@ import onnx
 import pytest
 import torch
 from cvport.exporters import export as module
-from cvport.models.registry import get_model
 from cvport.models.spec import VariantOptions
 from cvport.models.weights.checkpoint import Checkpoint
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import megvii_variant
+from cvport.models.yolox.spec import SPEC
 from gate import Exported
-
-SPEC = get_model("yolox")
+from helpers.yolox import megvii_variant
 
 
 def make_small(seed: int = 0, size: int = 160, num_classes: int = 3, state: dict[str, Any] | None = None) -> Exported:
-    state = state or seeded_state(megvii_variant("nano", num_classes), seed)
+    state = state or SPEC.seeded(seed, megvii_variant("nano", num_classes))
     checkpoint = Checkpoint(state, f"seeded:{seed}", "0" * 64, untrained=True)
     return Exported(SPEC, checkpoint, VariantOptions(input_size=(size, size)))
 

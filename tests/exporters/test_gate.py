@@ -149,11 +149,11 @@ def test_clean_nano_networks_pass(make_small, tmp_path, seed):
 def test_clean_classifiers_pass(tmp_path, name, seed):
     spec = get_model(name)
     if name == "emotion":
-        from cvport.models.emotion.recipe import seeded_state
+        from cvport.models.emotion.spec import SPEC
         from cvport.models.emotion.variant import Variant
 
         sizes = {"hidden": 128, "layers": 3, "heads": 2, "intermediate": 256, "patch": 16, "image_size": (64, 64)}
-        state = seeded_state(Variant(**sizes, num_classes=(2, 7, 30)[seed % 3]), seed)
+        state = SPEC.seeded(seed, Variant(**sizes, num_classes=(2, 7, 30)[seed % 3]))
     else:
         state = spec.seeded(seed)
     made = Exported(spec, Checkpoint(state, "here", "0" * 64, untrained=True))

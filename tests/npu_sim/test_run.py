@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import megvii_variant
+from cvport.models.yolox.spec import SPEC
+from helpers.yolox import megvii_variant
 
 from npu_sim import install
 
@@ -25,7 +25,7 @@ def run(*arguments, folder):
 
 
 def test_cvrun_takes_the_npu(tmp_path):
-    state = {key: torch.from_numpy(value) for key, value in seeded_state(megvii_variant("nano", 3), 0).items()}
+    state = {key: torch.from_numpy(value) for key, value in SPEC.seeded(0, megvii_variant("nano", 3)).items()}
     torch.save({"model": state}, tmp_path / "nano.pth")
     cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8))
     options = ("--weights", "nano.pth", "--input-size", "160", "--conf", "0.05", "--format", "json", "a.png")

@@ -74,12 +74,12 @@ def broken(python):
 def exported(broken, tmp_path_factory):
     """A small network, exported on that machine."""
     import torch
-    from cvport.models.yolox.recipe import seeded_state
-    from cvport.models.yolox.variant import megvii_variant
+    from cvport.models.yolox.spec import SPEC
+    from helpers.yolox import megvii_variant
 
     folder = tmp_path_factory.mktemp("exported")
     weights = folder / "nano.pth"
-    state = seeded_state(megvii_variant("nano", 3), 0)
+    state = SPEC.seeded(0, megvii_variant("nano", 3))
     torch.save({"model": {key: torch.from_numpy(value) for key, value in state.items()}}, weights)
     options = ["--weights", weights, "--input-size", "160", "-o", folder, "--json"]
     return json.loads(broken(*CVEXPORT, "yolox", *options)), folder / "yolox/yolox.onnx", weights

@@ -8,7 +8,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from cvport.models.emotion.recipe import seeded_state
 from cvport.models.emotion.spec import SPEC
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.runtimes.parity.measure import measure_tensor
@@ -20,7 +19,7 @@ NAME = "vit.layers.0.attention.v_proj.weight"
 
 @pytest.fixture(scope="module")
 def made(small):
-    return Exported(SPEC, Checkpoint(seeded_state(small, 0), "seeded:0", "0" * 64, untrained=True))
+    return Exported(SPEC, Checkpoint(SPEC.seeded(0, small), "seeded:0", "0" * 64, untrained=True))
 
 
 def test_clean_export_passes(made, tmp_path):
@@ -78,7 +77,7 @@ def test_the_seal_tells_labels_and_numbers(made):
 
 def test_a_network_whose_rounding_differs_much_between_pictures_passes(small, tmp_path):
     """Large weights make sharp attention, whose errors depend on the picture: one picture would not tell them."""
-    state = {key: value * np.float32(4 if "_proj" in key else 1) for key, value in seeded_state(small, 3).items()}
+    state = {key: value * np.float32(4 if "_proj" in key else 1) for key, value in SPEC.seeded(3, small).items()}
     made = Exported(SPEC, Checkpoint(state, "here", "0" * 64, untrained=True))
     floor = made.reference.floor["logits"]
     record = made.verify(tmp_path)

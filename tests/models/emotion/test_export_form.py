@@ -10,8 +10,7 @@ import pytest
 import torch
 from cvport.exporters.graphs.trace import simplify, trace
 from cvport.models.emotion.export_form import export_form
-from cvport.models.emotion.network import ExactGELU, build_network
-from cvport.models.emotion.recipe import seeded_state
+from cvport.models.emotion.network import ExactGELU
 from cvport.models.emotion.spec import SPEC
 from cvport.models.emotion.variant import Variant
 
@@ -40,7 +39,7 @@ def run(network, x):
 )
 def test_equal_to_the_network(small, changes):
     variant = replace(small, **changes)
-    network = build_network(seeded_state(variant, 0), variant)
+    network = SPEC.build_network(SPEC.seeded(0, variant), variant)
     form = export_form(network)
     x = pictures(3, variant.image_size)
     expected = run(network, x)
@@ -51,7 +50,7 @@ def test_equal_to_the_network(small, changes):
 
 
 def test_the_network_stays_as_it_is_and_lends_its_weights(small):
-    network = build_network(seeded_state(small, 0))
+    network = SPEC.build_network(SPEC.seeded(0, small))
     before = {key: value.clone() for key, value in network.state_dict().items()}
     form = export_form(network)
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
@@ -68,7 +67,7 @@ class File:
     """A small network and its file, as the exporter makes it."""
 
     def __init__(self, variant: Variant):
-        self.network = build_network(seeded_state(variant, 0))
+        self.network = SPEC.build_network(SPEC.seeded(0, variant))
         self.model = simplify(trace(SPEC.export_form(self.network), SPEC, variant.image_size, "dynamic"))
         self.counts = Counter(node.op_type for node in self.model.graph.node)
 

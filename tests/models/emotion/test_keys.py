@@ -5,7 +5,8 @@ import logging
 import numpy as np
 import pytest
 from cvport.errors import WeightsError
-from cvport.models.emotion.keys import for_inference, module_key
+from cvport.models.emotion.keys import module_key
+from cvport.models.emotion.spec import SPEC
 
 
 def test_every_key_of_the_hubs_files_becomes_the_networks(golden):
@@ -41,7 +42,7 @@ def test_what_only_training_needs_is_left_out_and_told(caplog):
         "vit.embeddings.position_ids",
     )
     with caplog.at_level(logging.INFO):
-        state = for_inference({"classifier.bias": value, **dict.fromkeys(extra, value)})
+        state = SPEC.inference_state({"classifier.bias": value, **dict.fromkeys(extra, value)})
     assert list(state) == ["classifier.bias"]
     assert state["classifier.bias"] is value
     assert "left out 4 tensors" in caplog.text
@@ -49,11 +50,11 @@ def test_what_only_training_needs_is_left_out_and_told(caplog):
 
 def test_nothing_is_told_where_nothing_is_left_out(caplog):
     with caplog.at_level(logging.INFO):
-        for_inference({"vit.embeddings.position_embeddings": np.zeros(3)})
+        SPEC.inference_state({"vit.embeddings.position_embeddings": np.zeros(3)})
     assert not caplog.text
 
 
 def test_a_tensor_under_both_names_is_refused():
     keys = ("vit.encoder.layer.0.output.dense.bias", "vit.layers.0.mlp.fc2.bias")
     with pytest.raises(WeightsError, match=r"twice: vit\.encoder\.layer\.0\.output\.dense\.bias"):
-        for_inference(dict.fromkeys(keys, np.zeros(3, np.float32)))
+        SPEC.inference_state(dict.fromkeys(keys, np.zeros(3, np.float32)))

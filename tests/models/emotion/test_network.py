@@ -10,8 +10,6 @@ import pytest
 import torch
 from cvport.errors import BackendError, WeightsError
 from cvport.models.emotion import network as network_module
-from cvport.models.emotion.network import build_network
-from cvport.models.emotion.recipe import seeded_state
 from cvport.models.emotion.spec import SPEC
 from transformers import ViTConfig, ViTForImageClassification
 
@@ -70,19 +68,19 @@ def test_small_networks_are_transformers_own(small, changes):
         qkv_bias=variant.qkv_bias,
         num_labels=7,
     )
-    state = seeded_state(variant, 0)
+    state = SPEC.seeded(0, variant)
     upstream = ViTForImageClassification(config).eval()
     upstream.load_state_dict({key: torch.from_numpy(value) for key, value in state.items()})
     x = torch.randn(3, 3, 48, 48, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        logits, expected = build_network(state, variant)(x)["logits"], upstream(x).logits
+        logits, expected = SPEC.build_network(state, variant)(x)["logits"], upstream(x).logits
     # The exact GELU is written out here, everything else is theirs.
     tolerance = 1e-5 if variant.activation == "gelu" else 0
     torch.testing.assert_close(logits, expected, rtol=0, atol=tolerance)
 
 
 def test_built_network_is_for_inference(small):
-    network = build_network(seeded_state(small, 0))
+    network = SPEC.build_network(SPEC.seeded(0, small))
     assert network.variant == small
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
@@ -94,12 +92,12 @@ def test_built_network_is_for_inference(small):
 
 
 def test_a_missing_a_foreign_and_a_misshapen_key_are_listed(small):
-    state = seeded_state(small, 0)
+    state = SPEC.seeded(0, small)
     del state["vit.layers.1.attention.k_proj.weight"]
     state["vit.layers.0.mlp.fc3.weight"] = np.zeros((4, 16), np.float32)
     state["classifier.weight"] = np.zeros((7, 64), np.float32)
     with pytest.raises(WeightsError) as caught:
-        build_network(state)
+        SPEC.build_network(state)
     assert "1 missing, 1 unexpected, 1 misshapen" in caught.value.message
     assert "vit.layers.1.attention.k_proj.weight" in caught.value.message
     assert "vit.layers.0.mlp.fc3.weight" in caught.value.message
@@ -107,14 +105,14 @@ def test_a_missing_a_foreign_and_a_misshapen_key_are_listed(small):
 
 def test_given_variant_is_built(small):
     with pytest.raises(WeightsError, match=r"classifier\.weight has \(7, 128\), needs \(6, 128\)"):
-        build_network(seeded_state(small, 0), replace(small, num_classes=6))
+        SPEC.build_network(SPEC.seeded(0, small), replace(small, num_classes=6))
 
 
 def test_transformers_says_nothing(small, capfd, caplog, monkeypatch):
     # Commands that ran in this process before have set a handler of their own.
     monkeypatch.setattr(logging.root, "handlers", [caplog.handler])
     with caplog.at_level(logging.DEBUG):
-        network = build_network(seeded_state(small, 0))
+        network = SPEC.build_network(SPEC.seeded(0, small))
         network(torch.zeros(1, 3, 48, 48))
     assert capfd.readouterr() == ("", "")
     assert [record.name for record in caplog.records] == ["cvport.models.weights.loading"]

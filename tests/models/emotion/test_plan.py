@@ -6,10 +6,10 @@ import pytest
 import torch
 from cvport.errors import UsageError, WeightsError
 from cvport.models.emotion.preprocess import PreprocessParams
-from cvport.models.emotion.recipe import seeded_state
 from cvport.models.emotion.spec import SPEC
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 from safetensors.torch import save_file
 
 DOCUMENTED = ("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy")
@@ -18,7 +18,7 @@ FACE_EXPRESSION = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surpr
 
 @pytest.fixture(scope="module")
 def state(small):
-    return {key: torch.from_numpy(value) for key, value in seeded_state(small, 0).items()}
+    return {key: torch.from_numpy(value) for key, value in SPEC.seeded(0, small).items()}
 
 
 def plan_of(state, config=None, **options):

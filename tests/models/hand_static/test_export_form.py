@@ -7,8 +7,6 @@ import pytest
 import torch
 from cvport.exporters.graphs.trace import simplify, trace
 from cvport.models.hand_static.export_form import ConvPReLU, export_form
-from cvport.models.hand_static.network import build_network
-from cvport.models.hand_static.recipe import seeded_state
 from cvport.models.hand_static.spec import SPEC
 from cvport.models.ops.fusion import fuse
 from torch import nn
@@ -35,7 +33,7 @@ def test_prelu_for_all_slopes(slopes):
 
 
 def test_every_prelu_of_a_copy_is_replaced(small):
-    network = fuse(build_network(seeded_state(small, 0)))
+    network = fuse(SPEC.build_network(SPEC.seeded(0, small)))
     form = export_form(network)
     assert not [module for module in form.modules() if isinstance(module, nn.PReLU)]
     assert len([module for module in form.modules() if isinstance(module, ConvPReLU)]) == 21
@@ -44,21 +42,21 @@ def test_every_prelu_of_a_copy_is_replaced(small):
 
 
 def test_scores_are_upstreams(golden):
-    network = fuse(build_network(golden.state))
+    network = fuse(SPEC.build_network(golden.state))
     scores = run(SPEC.export_form(network), torch.from_numpy(golden.input))["scores"]
     np.testing.assert_allclose(scores, golden.outputs["output"], rtol=0, atol=2e-6)
 
 
 def test_slopes_over_1_give_the_same_scores_too(small):
-    state = seeded_state(small, 0)
+    state = SPEC.seeded(0, small)
     for key, value in state.items():
         if key.endswith("prelu.weight"):
             value[::3] += 1
-    network = build_network(state)
+    network = SPEC.build_network(state)
     x = torch.randn(2, 3, *small.input_size, generator=torch.Generator().manual_seed(0))
     expected = run(network, x)["scores"]
     assert (run(export_form(fuse(network)), x)["scores"] - expected).abs().max() < 1e-5
-    assert (run(build_network(seeded_state(small, 0)), x)["scores"] - expected).abs().max() > 1e-2
+    assert (run(SPEC.build_network(SPEC.seeded(0, small)), x)["scores"] - expected).abs().max() > 1e-2
 
 
 def kernels(model, folder):
@@ -71,7 +69,7 @@ def kernels(model, folder):
 
 
 def test_no_tensor_is_reordered_between_layers(small, tmp_path):
-    network = fuse(build_network(seeded_state(small, 0)))
+    network = fuse(SPEC.build_network(SPEC.seeded(0, small)))
     blocked = {}
     for name, form in (("prelu", network), ("convolutions", export_form(network))):
         model = simplify(trace(form, SPEC, small.input_size, "dynamic")).SerializeToString()

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cvport.errors import WeightsError
-from cvport.models.hand_static.network import build_network
-from cvport.models.hand_static.recipe import seeded_state
+from cvport.models.hand_static.spec import SPEC
 from cvport.models.ops.fusion import fuse
 from cvport.models.weights.loading import load_strict
 from torch import nn
@@ -20,12 +19,12 @@ def run(network, x):
 
 @pytest.fixture(scope="module")
 def network(golden):
-    return build_network(golden.state)
+    return SPEC.build_network(golden.state)
 
 
 @pytest.fixture(scope="module")
 def small_network(small):
-    return build_network(seeded_state(small, 0))
+    return SPEC.build_network(SPEC.seeded(0, small))
 
 
 def test_keys_and_shapes_and_parameters_are_upstreams(golden, network):
@@ -53,14 +52,14 @@ def test_scores_of_recorded_network_inputs(golden, network, place):
 
 def test_the_stored_normalisation_of_the_embedding_is_not_applied(golden, network):
     state = {**golden.state, "feature_extractor.bn.weight": golden.state["feature_extractor.bn.weight"] * 5}
-    changed = build_network(state)
+    changed = SPEC.build_network(state)
     assert torch.equal(run(changed, golden.input)["scores"], run(network, golden.input)["scores"])
 
 
 def test_embeddings_have_length_1_whatever_the_scale(small, small_network):
     state = small_network.state_dict()
     state["feature_extractor.linear.weight"] = state["feature_extractor.linear.weight"] * 1e-20
-    tiny = build_network(state)
+    tiny = SPEC.build_network(state)
     x = torch.randn(3, 3, *small.input_size, generator=torch.Generator().manual_seed(0))
     embedding = run(tiny.feature_extractor, x)
     assert embedding.norm(dim=1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
@@ -82,11 +81,11 @@ def test_built_network_is_for_inference(small_network):
 
 
 def test_a_missing_and_a_foreign_key_are_listed(small):
-    state = seeded_state(small, 0)
+    state = SPEC.seeded(0, small)
     del state["feature_extractor.conv_4.model.1.conv_dw.prelu.weight"]
     state["fc_layer.4.weight"] = np.zeros((4, 16), np.float32)
     with pytest.raises(WeightsError) as caught:
-        build_network(state)
+        SPEC.build_network(state)
     assert "1 missing, 1 unexpected" in caught.value.message
     assert "feature_extractor.conv_4.model.1.conv_dw.prelu.weight" in caught.value.message
     assert "fc_layer.4.weight" in caught.value.message
@@ -94,4 +93,4 @@ def test_a_missing_and_a_foreign_key_are_listed(small):
 
 def test_given_variant_is_built(small):
     with pytest.raises(WeightsError, match=r"fc_layer\.2\.weight has \(15, 16\), needs \(4, 16\)"):
-        build_network(seeded_state(small, 0), replace(small, num_classes=4))
+        SPEC.build_network(SPEC.seeded(0, small), replace(small, num_classes=4))

@@ -7,17 +7,17 @@ import torch
 from cvport.errors import UsageError, WeightsError
 from cvport.models.hand_static.postprocess import PostprocessParams
 from cvport.models.hand_static.preprocess import PreprocessParams
-from cvport.models.hand_static.recipe import seeded_state
 from cvport.models.hand_static.spec import SPEC
 from cvport.models.hand_static.variant import DEFAULT_VARIANT
 from cvport.models.registry import get_model
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 
 
 @pytest.fixture(scope="module")
 def state(small):
-    return {key: torch.from_numpy(value) for key, value in seeded_state(small, 0).items()}
+    return {key: torch.from_numpy(value) for key, value in SPEC.seeded(0, small).items()}
 
 
 def plan_of(state, **options):
@@ -72,7 +72,7 @@ def test_defaults(state):
 
 
 def test_labels_follow_the_number_of_classes(small):
-    assert plan_of(seeded_state(replace(small, num_classes=2), 0)).labels == ("class_0", "class_1")
+    assert plan_of(SPEC.seeded(0, replace(small, num_classes=2))).labels == ("class_0", "class_1")
 
 
 def test_labels_may_be_given(state):

@@ -6,7 +6,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from cvport.models.hand_static.network import build_network
 from cvport.models.hand_static.postprocess import PostprocessParams, postprocess
 from cvport.models.hand_static.spec import SPEC
 from cvport.models.ops.whole_image import Frame
@@ -42,7 +41,7 @@ def test_upstreams_label_and_scores_from_its_network_input(golden, place):
     name, part = place.split(".")
     recorded = golden.notes["images"][name][part]
     with torch.inference_mode():
-        outputs = build_network(golden.state)(torch.from_numpy(golden.arrays[f"{place}.input"]))
+        outputs = SPEC.build_network(golden.state)(torch.from_numpy(golden.arrays[f"{place}.input"]))
     arrays = {key: value.numpy() for key, value in outputs.items()}
     (result,) = postprocess(arrays, [FRAME], PostprocessParams(), SPEC.labels)
     assert result.label == recorded["upstream_output"]

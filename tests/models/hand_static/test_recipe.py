@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from cvport.exporters.gate.probes import built_in_cases
-from cvport.models.hand_static.network import build_network
 from cvport.models.hand_static.preprocess import PreprocessParams, preprocess
-from cvport.models.hand_static.recipe import seeded_state
+from cvport.models.hand_static.spec import SPEC
 from cvport.models.hand_static.variant import DEFAULT_VARIANT
 from cvport.models.ops.fusion import fuse
 
@@ -22,19 +21,17 @@ def digest(state):
 
 
 def test_the_same_seed_gives_the_same_bits_on_every_machine():
-    assert (
-        digest(seeded_state(DEFAULT_VARIANT, 0)) == "19ceb3c00ce0e751f5b3c6a4f8c668089102868ea6918b23714af1728d47824f"
-    )
+    assert digest(SPEC.seeded(0, DEFAULT_VARIANT)) == "19ceb3c00ce0e751f5b3c6a4f8c668089102868ea6918b23714af1728d47824f"
 
 
 def test_another_seed_gives_other_weights():
-    first, second = seeded_state(DEFAULT_VARIANT, 0), seeded_state(DEFAULT_VARIANT, 1)
+    first, second = SPEC.seeded(0, DEFAULT_VARIANT), SPEC.seeded(1, DEFAULT_VARIANT)
     same = [key for key in first if np.array_equal(first[key], second[key])]
     assert all(key.endswith("num_batches_tracked") for key in same)
 
 
 def test_slopes_are_as_trained_ones():
-    slopes = np.concatenate([value for key, value in seeded_state(DEFAULT_VARIANT, 0).items() if ".prelu." in key])
+    slopes = np.concatenate([value for key, value in SPEC.seeded(0, DEFAULT_VARIANT).items() if ".prelu." in key])
     assert len(slopes) == 7552
     assert 0.1 <= slopes.min() < 0.11
     assert 0.29 < slopes.max() <= 0.3
@@ -48,7 +45,7 @@ def inputs():
 
 @pytest.mark.parametrize("seed", [0, 1, 7, 12])
 def test_every_score_tells_pictures_apart_and_no_two_are_tied(inputs, seed):
-    network = build_network(seeded_state(DEFAULT_VARIANT, seed))
+    network = SPEC.build_network(SPEC.seeded(seed, DEFAULT_VARIANT))
     with torch.inference_mode():
         scores = fuse(network)(inputs)["scores"]
         exact = network.double()(inputs.double())["scores"]

@@ -1,8 +1,5 @@
 """The lines of the face: every point on one of them, in the order of the training's edges."""
 
-import subprocess
-import sys
-
 from cvport.models.landmarks68.contours import CONTOURS, NUM_POINTS
 
 
@@ -24,9 +21,3 @@ def test_names_lengths_and_which_are_closed():
         ("OuterLip", 12, True),
         ("InnerLip", 8, True),
     ]
-
-
-def test_they_need_no_numpy():
-    code = "import sys, cvport.models.landmarks68.contours; print('numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

@@ -8,7 +8,6 @@ import onnxruntime
 import pytest
 import torch
 from cvport.models.landmarks68 import blocks, network
-from cvport.models.landmarks68.recipe import seeded_state
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import Variant
 from cvport.models.weights.checkpoint import Checkpoint
@@ -20,7 +19,7 @@ SMALL = Variant(stem=8, width=16, levels=1, stacks=2)
 
 @pytest.fixture(scope="module")
 def made():
-    return Exported(SPEC, Checkpoint(seeded_state(SMALL, 0), "seeded:0", "0" * 64, untrained=True))
+    return Exported(SPEC, Checkpoint(SPEC.seeded(0, SMALL), "seeded:0", "0" * 64, untrained=True))
 
 
 def test_clean_export_passes_and_is_informative(made, tmp_path):

@@ -7,16 +7,15 @@ import pytest
 import torch
 from cvport.errors import WeightsError
 from cvport.models.landmarks68.blocks import CoordConv, coordinate_maps
-from cvport.models.landmarks68.network import build_network
-from cvport.models.landmarks68.plan import edge_constants
+from cvport.models.landmarks68.keys import edge_constants
 from cvport.models.landmarks68.postprocess import PostprocessParams, postprocess
 from cvport.models.landmarks68.preprocess import PreprocessParams, preprocess
-from cvport.models.landmarks68.recipe import seeded_state
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import Variant
 from cvport.models.ops.fusion import fuse
 from cvport.models.weights.loading import load_strict
 from cvport.runtimes.sources.images import read_image
+from helpers.landmarks import stages
 from torch import nn
 
 # Structurally complete and quick.
@@ -32,7 +31,7 @@ def run(network, x):
 
 @pytest.fixture(scope="module")
 def network(golden_landmarks68):
-    return build_network(golden_landmarks68.state)
+    return SPEC.build_network(golden_landmarks68.state)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def fused(network):
 
 @pytest.fixture(scope="module")
 def small():
-    return build_network(seeded_state(SMALL, 0))
+    return SPEC.build_network(SPEC.seeded(0, SMALL))
 
 
 def test_keys_and_shapes_and_parameters_are_upstreams(golden_landmarks68, network):
@@ -54,9 +53,9 @@ def test_keys_and_shapes_and_parameters_are_upstreams(golden_landmarks68, networ
 
 def test_every_stack_sees_what_upstreams_sees(golden_landmarks68, network):
     with torch.inference_mode():
-        stages = network.stages(torch.from_numpy(golden_landmarks68.input))
-    assert len(stages) == 4
-    for stack, stage in enumerate(stages):
+        found = stages(network, torch.from_numpy(golden_landmarks68.input))
+    assert len(found) == 4
+    for stack, stage in enumerate(found):
         for name, value in (
             ("landmarks", stage.landmarks),
             ("pointmaps", stage.points[COARSE]),
@@ -144,11 +143,11 @@ def test_centroids(small):
 def test_forward_is_the_last_stages_landmarks(small):
     x = torch.randn(2, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        stages = small.stages(x)
-    assert len(stages) == SMALL.stacks
-    assert torch.equal(stages[-1].landmarks, run(small, x)["landmarks"])
-    assert stages[-1].edges.shape == (2, 9, 64, 64)
-    assert stages[-1].fusion.shape == stages[-1].points.shape == (2, 68, 64, 64)
+        found = stages(small, x)
+    assert len(found) == SMALL.stacks
+    assert torch.equal(found[-1].landmarks, run(small, x)["landmarks"])
+    assert found[-1].edges.shape == (2, 9, 64, 64)
+    assert found[-1].fusion.shape == found[-1].points.shape == (2, 68, 64, 64)
 
 
 def test_built_network_is_for_inference(small):
@@ -160,7 +159,7 @@ def test_built_network_is_for_inference(small):
 
 def test_edges_of_the_points_are_upstreams(golden_landmarks68, shared):
     stored = np.load(shared / "goldens/landmarks68/constants.npz")
-    constants = edge_constants()
+    constants = edge_constants({})
     assert set(stored) == set(constants)
     for key, value in constants.items():
         np.testing.assert_array_equal(value, stored[key])
@@ -168,11 +167,11 @@ def test_edges_of_the_points_are_upstreams(golden_landmarks68, shared):
 
 
 def test_a_missing_and_a_foreign_key_are_listed():
-    state = seeded_state(SMALL, 0)
+    state = SPEC.seeded(0, SMALL)
     del state["hgs.1.up1.bn2.weight"]
     state["hgs.1.up1.bn4.weight"] = np.zeros(8, np.float32)
     with pytest.raises(WeightsError) as caught:
-        build_network(state)
+        SPEC.build_network(state)
     assert "1 missing, 1 unexpected" in caught.value.message
     assert "hgs.1.up1.bn2.weight" in caught.value.message
     assert "hgs.1.up1.bn4.weight" in caught.value.message

@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 import torch
 from cvport.errors import UsageError, WeightsError
-from cvport.models.landmarks68.plan import edge_constants, for_inference
+from cvport.models.landmarks68.keys import edge_constants
 from cvport.models.landmarks68.postprocess import PostprocessParams
 from cvport.models.landmarks68.preprocess import PreprocessParams
-from cvport.models.landmarks68.recipe import seeded_state
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import DEFAULT_VARIANT, Variant
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 
 SMALL = Variant(stem=8, width=16, levels=2, stacks=3)
 
 
 @pytest.fixture(scope="module")
 def state():
-    return {key: torch.from_numpy(value) for key, value in seeded_state(SMALL, 0).items()}
+    return {key: torch.from_numpy(value) for key, value in SPEC.seeded(0, SMALL).items()}
 
 
 def training_file(state):
@@ -66,9 +66,9 @@ def test_counters_may_be_absent(state):
 
 
 def test_points_on_other_contours_are_refused(state):
-    for key, value in edge_constants().items():
+    for key, value in edge_constants({}).items():
         with pytest.raises(WeightsError, match=key):
-            for_inference({**state, key: torch.from_numpy(np.roll(value, 1, axis=0) + (value.ndim == 1))})
+            SPEC.inference_state({**state, key: torch.from_numpy(np.roll(value, 1, axis=0) + (value.ndim == 1))})
         assert SPEC.build_network({**state, key: torch.from_numpy(value).bfloat16()}).variant == SMALL
 
 
@@ -117,9 +117,9 @@ def test_there_is_no_address_to_download_from():
 
 
 def test_contract():
-    assert (SPEC.name, SPEC.result, SPEC.input_name, SPEC.output_names) == (
+    assert (SPEC.name, SPEC.kind, SPEC.input_name, SPEC.output_names) == (
         "landmarks68",
-        "faces",
+        "landmarks",
         "input",
         ("landmarks",),
     )

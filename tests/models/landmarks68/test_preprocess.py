@@ -30,8 +30,9 @@ def bits(values):
 
 def back(frame, points):
     """Where points of the network input, in pixels, lie in the image."""
-    normalised = ((2 * np.float32(points) + 1) / 256 - 1)[None]
-    return postprocess({"landmarks": normalised}, [frame], PostprocessParams(), ())[0].points[0]
+    normalised = np.zeros((1, 68, 2), np.float32)
+    normalised[0, : len(points)] = (2 * np.float32(points) + 1) / 256 - 1
+    return postprocess({"landmarks": normalised}, [frame], PostprocessParams(), ())[0].points[0, : len(points)]
 
 
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (97, 61), (256, 256), (1, 1), (300, 2)])

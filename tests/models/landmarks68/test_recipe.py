@@ -7,12 +7,12 @@ import pytest
 import torch
 from cvport.exporters.gate.probes import built_in_cases
 from cvport.models.landmarks68 import blocks
-from cvport.models.landmarks68.network import build_network
-from cvport.models.landmarks68.plan import edge_constants
+from cvport.models.landmarks68.keys import edge_constants
 from cvport.models.landmarks68.preprocess import PreprocessParams, preprocess
-from cvport.models.landmarks68.recipe import seeded_state
+from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import DEFAULT_VARIANT
 from cvport.models.ops.fusion import fuse
+from helpers.landmarks import stages
 
 
 def digest(state):
@@ -25,7 +25,7 @@ def digest(state):
 
 @pytest.fixture(scope="module")
 def state():
-    return seeded_state(DEFAULT_VARIANT, 0)
+    return SPEC.seeded(0, DEFAULT_VARIANT)
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +39,18 @@ def test_the_same_seed_gives_the_same_bits_on_every_machine(state):
 
 
 def test_another_seed_gives_other_weights(state):
-    other = seeded_state(DEFAULT_VARIANT, 1)
+    other = SPEC.seeded(1, DEFAULT_VARIANT)
     same = {key for key in state if np.array_equal(state[key], other[key])}
-    assert {key for key in same if not key.endswith("num_batches_tracked")} == set(edge_constants())
+    assert {key for key in same if not key.endswith("num_batches_tracked")} == set(edge_constants({}))
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 7, 12))])
 def test_landmarks_vary_between_pictures_and_points(inputs, seed):
-    network = build_network(seeded_state(DEFAULT_VARIANT, seed))
+    network = SPEC.build_network(SPEC.seeded(seed, DEFAULT_VARIANT))
     with torch.inference_mode():
-        stages = fuse(network).stages(inputs)
+        found = stages(fuse(network), inputs)
         exact = network.double()(inputs[:1].double())["landmarks"]
-    landmarks = stages[-1].landmarks
+    landmarks = found[-1].landmarks
     error = (exact - landmarks[:1]).abs().max()
     # The gate asks for 20 times a limit which is 10 times this error: there is room for ten times more.
     spread = landmarks.var(dim=0, correction=0).mean().sqrt()
@@ -59,14 +59,14 @@ def test_landmarks_vary_between_pictures_and_points(inputs, seed):
     assert landmarks.std(dim=0).min() > 0.005, "a point stays in its place"
     assert (landmarks.std(dim=1) > 0.2).all(), "points are together"
     assert landmarks.abs().max() < 1
-    for stage in stages:
+    for stage in found:
         # The least mass that a centroid is taken of is 1e-6.
         assert stage.fusion.sum(dim=(2, 3)).min() > 1e-2
         assert stage.points.std(dim=(2, 3)).min() > 0.005
 
 
 def test_a_pixel_that_joins_the_boundary_moves_nothing_much(inputs, state, monkeypatch):
-    network = fuse(build_network(state))
+    network = fuse(SPEC.build_network(state))
     with torch.inference_mode():
         before = network(inputs[:1])["landmarks"]
         monkeypatch.setattr(blocks, "_BOUNDARY_HEAT", 0.05 + 1e-3)  # a pixel or two of each stack

@@ -7,7 +7,7 @@ import pytest
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import open_weights
+from cvport.models.weights.files import open_weights
 from cvport.runtimes.commands.console import run_command
 from gate import Exported, failed, failed_names
 

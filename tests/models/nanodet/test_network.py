@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cvport.errors import WeightsError
-from cvport.models.nanodet.network import NanoDetPlus, build_network, interleave
-from cvport.models.nanodet.recipe import seeded_state
+from cvport.models.nanodet.network import NanoDetPlus, interleave
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, SIZES
 from cvport.models.ops.fusion import fuse
@@ -33,7 +32,7 @@ def upstreams_layout(outputs):
 
 @pytest.fixture(scope="module")
 def network(golden_nanodet):
-    return build_network(golden_nanodet.state)
+    return SPEC.build_network(golden_nanodet.state)
 
 
 def test_keys_and_shapes_and_parameters_are_upstreams(golden_nanodet, network):
@@ -60,7 +59,7 @@ def test_fusing_leaves_no_normalisation_and_keeps_the_original(network):
 
 
 def test_built_network_is_for_inference():
-    network = build_network(seeded_state(SMALL, 0))
+    network = SPEC.build_network(SPEC.seeded(0, SMALL))
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert {module.eps for module in network.modules() if isinstance(module, nn.BatchNorm2d)} == {1e-5}
@@ -69,7 +68,7 @@ def test_built_network_is_for_inference():
 
 @pytest.mark.parametrize("size", [(64, 128), (96, 160)])
 def test_sizes_of_the_outputs_follow_the_input(size):
-    outputs = run(build_network(seeded_state(SMALL, 0)), torch.zeros(2, 3, *size))
+    outputs = run(SPEC.build_network(SPEC.seeded(0, SMALL)), torch.zeros(2, 3, *size))
     grids = [tuple(-(-side // stride) for side in size) for stride in STRIDES]
     assert {name: tuple(value.shape) for name, value in outputs.items()} == {
         f"{kind}_{level}": (2, channels, *grid)
@@ -85,7 +84,7 @@ def test_interleaving_is_the_channel_shuffle_of_two_groups():
 
 @pytest.mark.parametrize("variant", [SMALL, replace(SMALL, num_classes=1, reg_max=5, neck_blocks=2)], ids=str)
 def test_export_keeps_the_batch_dynamic_and_each_picture_to_itself(variant):
-    network = fuse(build_network(seeded_state(variant, 0)))
+    network = fuse(SPEC.build_network(SPEC.seeded(0, variant)))
     x = torch.randn(5, 3, 96, 128, generator=torch.Generator().manual_seed(0))
     program = torch.export.export(network, (x[:2],), dynamic_shapes=({0: torch.export.Dim("batch", max=64)},))
     exported = run(program.module(), x)
@@ -97,7 +96,7 @@ def test_export_keeps_the_batch_dynamic_and_each_picture_to_itself(variant):
 
 def test_trained_weights_load_strictly(real):
     state = load_file(real / "nanodet_plus_coco.safetensors")
-    network = build_network(state)
+    network = SPEC.build_network(state)
     assert network.variant == replace(DEFAULT_VARIANT, num_classes=80)
     assert str(load_strict(network, state)) == "645/645 tensors, 1,197,924 parameters"
 
@@ -110,11 +109,11 @@ def test_every_width_has_the_same_keys(size):
 
 
 def test_a_missing_and_a_foreign_key_are_listed():
-    state = seeded_state(SMALL, 0)
+    state = SPEC.seeded(0, SMALL)
     del state["fpn.downsamples.1.pwnorm.weight"]
     state["head.gfl_reg.0.weight"] = np.zeros((4, 16, 1, 1), np.float32)
     with pytest.raises(WeightsError) as caught:
-        build_network(state)
+        SPEC.build_network(state)
     assert "1 missing, 1 unexpected" in caught.value.message
     assert "fpn.downsamples.1.pwnorm.weight" in caught.value.message
     assert "head.gfl_reg.0.weight" in caught.value.message
@@ -122,4 +121,4 @@ def test_a_missing_and_a_foreign_key_are_listed():
 
 def test_given_variant_is_built():
     with pytest.raises(WeightsError, match=r"head\.gfl_cls\.0\.weight has \(35, 16, 1, 1\), needs \(36, 16, 1, 1\)"):
-        build_network(seeded_state(SMALL, 0), replace(SMALL, num_classes=4))
+        SPEC.build_network(SPEC.seeded(0, SMALL), replace(SMALL, num_classes=4))

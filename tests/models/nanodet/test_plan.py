@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 from cvport.errors import UsageError, WeightsError
-from cvport.models.nanodet.plan import for_inference
+from cvport.models.labels import COCO_LABELS
 from cvport.models.nanodet.preprocess import PreprocessParams
-from cvport.models.nanodet.recipe import seeded_state
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, PROJECT
-from cvport.models.spec import COCO_LABELS, VariantOptions
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.spec import VariantOptions
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 
 SMALL = replace(DEFAULT_VARIANT, stem=8, stages=(16, 32, 64), repeats=(2, 3, 2), neck=16)
 
 
 @pytest.fixture(scope="module")
 def state():
-    return {key: torch.from_numpy(value) for key, value in seeded_state(SMALL, 0).items()}
+    return {key: torch.from_numpy(value) for key, value in SPEC.seeded(0, SMALL).items()}
 
 
 def auxiliary(state):
@@ -75,8 +75,8 @@ def test_training_parts_may_be_given_to_the_network_too(state):
 
 
 def test_other_numbers_of_bins_are_refused(state):
-    with pytest.raises(WeightsError, match="does not hold 0 to 7"):
-        for_inference({**state, PROJECT: torch.arange(8.0) + 0.5})
+    with pytest.raises(WeightsError, match="project does not hold the numbers of the bins, 0, 1, 2"):
+        SPEC.inference_state({**state, PROJECT: torch.arange(8.0) + 0.5})
     with pytest.raises(WeightsError, match="not a float tensor"):
         SPEC.build_network({**state, PROJECT: [0.0] * 8})
 
@@ -90,7 +90,7 @@ def test_yolox_keeps_what_it_is_given():
     from cvport.models.yolox.spec import SPEC as YOLOX
 
     state = {"aux_head.weight": np.zeros(1)}
-    assert YOLOX.inference_state(state) is state
+    assert YOLOX.inference_state(state) == state
 
 
 def plan_of(state, **options):
@@ -110,7 +110,7 @@ def test_defaults(state):
 
 @pytest.mark.parametrize(("classes", "labels"), [(80, COCO_LABELS), (2, ("class_0", "class_1"))])
 def test_labels_follow_the_number_of_classes(classes, labels):
-    assert plan_of(seeded_state(replace(SMALL, num_classes=classes), 0)).labels == labels
+    assert plan_of(SPEC.seeded(0, replace(SMALL, num_classes=classes))).labels == labels
 
 
 def test_options(state):

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cvport.models.nanodet.network import build_network
 from cvport.models.nanodet.postprocess import Frame, PostprocessParams, postprocess
+from cvport.models.nanodet.spec import SPEC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,7 +164,7 @@ def test_upstreams_detections_from_its_network_input(shared, golden_nanodet, fol
     recorded = content["images"][name][kind]
     pixels = np.load(place / "image_seed0.npz")[f"{name}.{kind}.input"]
     with torch.inference_mode():
-        outputs = build_network(golden_nanodet.state)(torch.from_numpy(pixels))
+        outputs = SPEC.build_network(golden_nanodet.state)(torch.from_numpy(pixels))
     params = PostprocessParams(**{field: content["_notes"][key] for field, key in UPSTREAM.items()})
     arrays = {key: value.numpy() for key, value in outputs.items()}
     (found,) = postprocess(arrays, [Frame(width, height, 320, 320)], params, LABELS)

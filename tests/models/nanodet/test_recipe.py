@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 from cvport.exporters.gate.probes import built_in_cases
-from cvport.models.nanodet.network import build_network
 from cvport.models.nanodet.preprocess import PreprocessParams, preprocess
-from cvport.models.nanodet.recipe import seeded_state
+from cvport.models.nanodet.spec import SPEC
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, PROJECT, SIZES
 from cvport.models.ops.fusion import fuse
 
@@ -23,19 +22,17 @@ def digest(state):
 
 
 def test_the_same_seed_gives_the_same_bits_on_every_machine():
-    assert (
-        digest(seeded_state(DEFAULT_VARIANT, 0)) == "157ea51b522d02b058b188fdb6e1e5bdad7b3ae2276f53f3d424f24570307302"
-    )
+    assert digest(SPEC.seeded(0, DEFAULT_VARIANT)) == "157ea51b522d02b058b188fdb6e1e5bdad7b3ae2276f53f3d424f24570307302"
 
 
 def test_another_seed_gives_other_weights():
-    first, second = seeded_state(DEFAULT_VARIANT, 0), seeded_state(DEFAULT_VARIANT, 1)
+    first, second = SPEC.seeded(0, DEFAULT_VARIANT), SPEC.seeded(1, DEFAULT_VARIANT)
     same = [key for key in first if np.array_equal(first[key], second[key])]
     assert all(key.endswith("num_batches_tracked") or key == PROJECT for key in same)
 
 
 def test_bins_are_numbered():
-    assert seeded_state(DEFAULT_VARIANT, 0)[PROJECT].tolist() == list(range(8))
+    assert SPEC.seeded(0, DEFAULT_VARIANT)[PROJECT].tolist() == list(range(8))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +52,7 @@ def inputs():
 )
 def test_all_outputs_vary_over_positions_and_pictures(inputs, variant, seed):
     with torch.inference_mode():
-        outputs = fuse(build_network(seeded_state(variant, seed)))(torch.from_numpy(inputs))
+        outputs = fuse(SPEC.build_network(SPEC.seeded(seed, variant)))(torch.from_numpy(inputs))
     for name, value in outputs.items():
         assert 0.4 < value.std() < 4, name
         assert value.std(dim=(2, 3)).min() > 0.05, f"{name} is near-constant over positions"

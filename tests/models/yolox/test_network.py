@@ -11,9 +11,9 @@ from cvport.errors import WeightsError
 from cvport.models.ops.fusion import fuse
 from cvport.models.weights.loading import load_strict
 from cvport.models.yolox.blocks import RepVGGBlock
-from cvport.models.yolox.network import build_network
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import DEFAULT_VARIANT, megvii_variant
+from cvport.models.yolox.spec import SPEC
+from cvport.models.yolox.variant import DEFAULT_VARIANT
+from helpers.yolox import megvii_variant
 from safetensors.numpy import load_file
 from torch import nn
 
@@ -45,7 +45,7 @@ def golden(request, golden_yolox):
 
 @pytest.fixture(scope="module")
 def network(golden):
-    return build_network(golden.state)
+    return SPEC.build_network(golden.state)
 
 
 def run(network, x):
@@ -99,7 +99,7 @@ def test_deploy_form_has_upstreams_keys_and_loads(golden, network, shared):
     manifest = json.loads(path.read_text())
     assert shapes_of(merged) == {entry["key"]: tuple(entry["shape"]) for entry in manifest["entries"]}
     assert sum(parameter.numel() for parameter in merged.parameters()) == manifest["param_count"]
-    deployed = build_network(merged.state_dict())
+    deployed = SPEC.build_network(merged.state_dict())
     assert deployed.variant == replace(network.variant, form="deploy")
     x = golden.input[:1, :, :96, :64]
     for (name, value), expected in zip(run(deployed, x).items(), run(network, x).values(), strict=True):
@@ -111,7 +111,7 @@ def test_deploy_form_has_upstreams_keys_and_loads(golden, network, shared):
 )
 def test_trained_weights_load_strictly(shared, name, classes):
     state = load_file(shared / f"real/{name}.safetensors")
-    network = build_network(state)
+    network = SPEC.build_network(state)
     assert network.variant == megvii_variant("nano", classes)
     assert str(load_strict(network, state)).startswith("642/642 tensors, ")
     np.testing.assert_array_equal(network.state_dict()["head.stems.0.conv.weight"], state["head.stems.0.conv.weight"])
@@ -120,7 +120,8 @@ def test_trained_weights_load_strictly(shared, name, classes):
 def test_activation_changes_the_outputs_and_not_the_keys(shared):
     state = load_file(shared / "real/yolox_nano_hand_relu.safetensors")
     x = torch.linspace(-2, 2, 3 * 64 * 64).reshape(1, 3, 64, 64)
-    silu, relu = build_network(state), build_network(state, activation="relu")
+    silu = SPEC.build_network(state)
+    relu = SPEC.build_network(state, replace(silu.variant, activation="relu"))
     assert relu.variant.activation == "relu"
     assert shapes_of(silu) == shapes_of(relu)
     assert (run(silu, x)["cls_0"] - run(relu, x)["cls_0"]).abs().max() > 0.1
@@ -128,7 +129,7 @@ def test_activation_changes_the_outputs_and_not_the_keys(shared):
 
 
 def test_built_network_is_for_inference_and_unfused():
-    network = build_network(seeded_state(SMALL, 0))
+    network = SPEC.build_network(SPEC.seeded(0, SMALL))
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -138,30 +139,30 @@ def test_built_network_is_for_inference_and_unfused():
 
 
 def test_given_variant_is_built_and_what_it_lacks_is_listed():
-    state = seeded_state(megvii_variant("nano", 1), 0)
+    state = SPEC.seeded(0, megvii_variant("nano", 1))
     with pytest.raises(WeightsError, match=r"head\.cls_preds\.0\.weight has \(1, 64, 1, 1\), needs \(2, 64, 1, 1\)"):
-        build_network(state, megvii_variant("nano", 2))
+        SPEC.build_network(state, megvii_variant("nano", 2))
 
 
 def test_impossible_structure_is_an_error_of_the_weights():
-    state = seeded_state(SMALL, 0)
+    state = SPEC.seeded(0, SMALL)
     ten_wide = {
         key: np.zeros((10, 10, 1, 1), np.float32) if "head.stems" in key else value for key, value in state.items()
     }
     ten_wide |= {key: np.zeros((1, 10, 1, 1), np.float32) for key in state if "_preds" in key}
     with pytest.raises(WeightsError, match="no network can be built"):
-        build_network(ten_wide)
+        SPEC.build_network(ten_wide)
 
 
 def test_incomplete_checkpoint_is_refused_by_the_key_that_is_missing():
-    state = seeded_state(SMALL, 0)
+    state = SPEC.seeded(0, SMALL)
     del state["head.stems.0.conv.weight"]
     with pytest.raises(WeightsError, match=r"1 missing\n  missing: head\.stems\.0\.conv\.weight"):
-        build_network(state)
+        SPEC.build_network(state)
 
 
 def test_sizes_of_the_outputs_follow_a_rectangular_input():
-    outputs = run(build_network(seeded_state(SMALL, 0)), torch.zeros(2, 3, 96, 160))
+    outputs = run(SPEC.build_network(SPEC.seeded(0, SMALL)), torch.zeros(2, 3, 96, 160))
     assert {name: tuple(value.shape) for name, value in outputs.items()} == {
         f"{kind}_{scale}": (2, channels, 96 // stride, 160 // stride)
         for scale, stride in enumerate((8, 16, 32))
@@ -180,7 +181,7 @@ def test_sizes_of_the_outputs_follow_a_rectangular_input():
     ids=lambda variant: variant.title,
 )
 def test_export_keeps_the_batch_dynamic_and_each_picture_to_itself(variant):
-    network = fuse(build_network(seeded_state(variant, 0)))
+    network = fuse(SPEC.build_network(SPEC.seeded(0, variant)))
     x = torch.randn(3, 3, 64, 96, generator=torch.Generator().manual_seed(0))
     program = torch.export.export(network, (x[:2],), dynamic_shapes=({0: torch.export.Dim("batch", max=64)},))
     exported = program.module()(x)

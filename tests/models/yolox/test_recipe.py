@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 from cvport.models.ops.fusion import fuse
-from cvport.models.yolox.network import build_network
-from cvport.models.yolox.recipe import seeded_state
-from cvport.models.yolox.variant import DEFAULT_VARIANT, megvii_variant
+from cvport.models.yolox.spec import SPEC
+from cvport.models.yolox.variant import DEFAULT_VARIANT
+from helpers.yolox import megvii_variant
 
 NANO = megvii_variant("nano", 1)
 SIDE = 256
@@ -48,17 +48,17 @@ def normalised(images):
 
 
 def test_the_same_seed_gives_the_same_bits_on_every_machine():
-    assert digest(seeded_state(NANO, 0)) == "5e4967c9bc1ed196b5328faf2ff7464ddde7f5179184cfc411c10d3a6c5a7989"
+    assert digest(SPEC.seeded(0, NANO)) == "5e4967c9bc1ed196b5328faf2ff7464ddde7f5179184cfc411c10d3a6c5a7989"
 
 
 def test_another_seed_gives_other_weights():
-    first, second = seeded_state(NANO, 0), seeded_state(NANO, 1)
+    first, second = SPEC.seeded(0, NANO), SPEC.seeded(1, NANO)
     same = [key for key in first if np.array_equal(first[key], second[key])]
     assert all(key.endswith("num_batches_tracked") for key in same)
 
 
 def test_a_tensor_depends_on_no_other_key():
-    one, eighty = seeded_state(NANO, 3), seeded_state(megvii_variant("nano", 80), 3)
+    one, eighty = SPEC.seeded(3, NANO), SPEC.seeded(3, megvii_variant("nano", 80))
     assert one.keys() == eighty.keys()
     other = [key for key in one if not np.array_equal(one[key], eighty[key])]
     assert other
@@ -66,7 +66,7 @@ def test_a_tensor_depends_on_no_other_key():
 
 
 def test_scores_start_low():
-    state = seeded_state(DEFAULT_VARIANT, 0)
+    state = SPEC.seeded(0, DEFAULT_VARIANT)
     for scale in range(3):
         for kind in ("cls", "obj"):
             bias = state[f"head.{kind}_preds.{scale}.bias"]
@@ -74,7 +74,7 @@ def test_scores_start_low():
 
 
 def test_filters_of_a_convolution_ignore_what_the_channels_share():
-    weight = seeded_state(NANO, 0)["backbone.lateral_conv0.conv.weight"]
+    weight = SPEC.seeded(0, NANO)["backbone.lateral_conv0.conv.weight"]
     assert np.abs(weight.sum(axis=1)).max() < 1e-5
     assert weight.std() * math.sqrt(weight.shape[1]) == pytest.approx(1.13, rel=0.05)
 
@@ -92,7 +92,7 @@ def test_filters_of_a_convolution_ignore_what_the_channels_share():
 )
 def test_all_outputs_vary_over_positions_and_pictures(variant, seed, convention):
     images = pictures() if convention == "0..255" else normalised(pictures())
-    network = fuse(build_network(seeded_state(variant, seed)))
+    network = fuse(SPEC.build_network(SPEC.seeded(seed, variant)))
     with torch.no_grad():
         outputs = network(torch.from_numpy(images))
     for name, value in outputs.items():

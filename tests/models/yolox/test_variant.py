@@ -10,7 +10,8 @@ import pytest
 import torch
 from cvport.errors import UsageError, WeightsError
 from cvport.models.yolox.network import YOLOX
-from cvport.models.yolox.variant import DEFAULT_VARIANT, SIZES, Variant, infer_variant, megvii_variant
+from cvport.models.yolox.variant import DEFAULT_VARIANT, SIZES, Variant, infer_variant
+from helpers.yolox import megvii_variant
 
 PAI = replace(
     DEFAULT_VARIANT,

@@ -6,7 +6,7 @@ from cvport.errors import BackendError
 from cvport.runtimes.backends import onnx as onnx_backend
 from cvport.runtimes.backends import registry as backend
 from cvport.runtimes.backends import torch as torch_backend
-from cvport.runtimes.backends.registry import AUTO_ORDER, BACKENDS, choose_backend, why_not
+from cvport.runtimes.backends.registry import AUTO_ORDER, BACKENDS, choose_backend, unavailable_reason
 
 # Those that this machine surely has.
 ON_THE_CPU = ("onnx", "torch")
@@ -15,27 +15,27 @@ ON_THE_CPU = ("onnx", "torch")
 @pytest.mark.parametrize("name", ON_THE_CPU)
 def test_known_backends_are_there_and_have_what_a_backend_has(name):
     assert choose_backend(name) == name
-    assert why_not(name) is None
-    assert why_not(name, "cpu") is None
+    assert unavailable_reason(name) is None
+    assert unavailable_reason(name, "cpu") is None
     assert BACKENDS[name].needs in ("onnx", "network")
 
 
 def test_all_backends_can_be_asked():
     assert set(BACKENDS) == {*ON_THE_CPU, "npu"}
     for name in BACKENDS:
-        assert why_not(name, "toaster").startswith("it has no device 'toaster'\nKnown devices: ")
+        assert unavailable_reason(name, "toaster").startswith("it has no device 'toaster'\nKnown devices: ")
 
 
 def test_auto_takes_the_first_that_can_run(monkeypatch):
     assert choose_backend("auto") == "onnx"
     monkeypatch.setattr(backend, "AUTO_ORDER", ("torch", "onnx"))
     assert choose_backend("auto") == "torch"
-    monkeypatch.setattr(torch_backend, "why_not", lambda device: "it is ill")
+    monkeypatch.setattr(torch_backend, "unavailable_reason", lambda device: "it is ill")
     assert choose_backend("auto") == "onnx"
 
 
 def test_auto_tells_why_the_last_cannot_run(monkeypatch):
-    monkeypatch.setattr(onnx_backend, "why_not", lambda device: "it is ill\nGive it tea.")
+    monkeypatch.setattr(onnx_backend, "unavailable_reason", lambda device: "it is ill\nGive it tea.")
     with pytest.raises(BackendError) as caught:
         choose_backend("auto")
     assert caught.value.message == f"backend {AUTO_ORDER[-1]} is not available: it is ill"
@@ -44,7 +44,7 @@ def test_auto_tells_why_the_last_cannot_run(monkeypatch):
 
 def test_auto_goes_by_the_device(monkeypatch):
     asked = []
-    monkeypatch.setattr(onnx_backend, "why_not", asked.append)
+    monkeypatch.setattr(onnx_backend, "unavailable_reason", asked.append)
     choose_backend("auto", "cuda:3")
     assert set(asked) == {"cuda:3"}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from cvport.models.registry import get_model
-from cvport.models.weights.checkpoint import open_weights
+from cvport.models.weights.files import open_weights
 from cvport.runtimes.backends.onnx import OnnxBackend
 from cvport.runtimes.backends.torch import TorchBackend
 

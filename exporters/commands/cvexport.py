@@ -23,6 +23,7 @@ from ...runtimes.commands.options import (
     verbosity_options,
     weights_option,
 )
+from ...runtimes.load import is_exported_file
 from ..export import Artifact, export
 from ..gate.capture import complete, make_capture
 from ..gate.legs import backend_names
@@ -251,7 +252,7 @@ def _capture(
     set_verbosity(quiet, verbose)
     choose_backend("npu", options["device"])
     variant = take_variant_options(options)
-    if variant != VariantOptions() and model.lower().endswith(".onnx"):
+    if variant != VariantOptions() and is_exported_file(model):
         raise UsageError("the variant is fixed in an exported file", "Leave the options out, or give the model's name.")
     with progress(quiet) as show:
         capture = make_capture(model, options=variant, progress=show, **options)

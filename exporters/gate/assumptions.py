@@ -12,7 +12,6 @@ import numpy as np
 
 from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import open_backend
-from ...runtimes.load import signature_of
 from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
 from .reference import decode_rows
@@ -48,7 +47,7 @@ def check_convention(
     if prepared.checkpoint.untrained or measure is None or "preprocess" not in prepared.plan.guesses:
         return ()
     found = {}
-    backend = open_backend("torch", spec.fuse(prepared.network), signature=signature_of(spec))
+    backend = open_backend("torch", spec.fuse(prepared.network), signature=spec.signature)
     for convention in spec.conventions:
         plan = spec.plan(prepared.checkpoint, replace(options or VariantOptions(), preprocess=convention))
         found[convention] = sum(measure(result) for result in _results(spec, plan, backend, cases))

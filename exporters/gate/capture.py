@@ -19,7 +19,7 @@ import numpy as np
 from ...errors import ArtifactError, WeightsError
 from ...models.registry import get_model
 from ...models.weights.digest import sha256_file
-from ...runtimes.load import is_exported_file, prepare_network
+from ...runtimes.load import find_exported_file, prepare_network
 from ...runtimes.seal import read_seal
 from ..publish import replace_files, verify_sums
 from ..report.record import comparison_entries, environment, leg_entry, read_record
@@ -137,7 +137,7 @@ def make_capture(
 
     """
     progress("loading weights")
-    path = Path(model) if is_exported_file(model) else None
+    path = find_exported_file(model)
     seal = None if path is None else read_seal(path)
     spec = get_model(str(model) if seal is None else seal.model)
     prepared = prepare_network(spec, weights, options, seal=seal, offline=offline, cache_dir=cache_dir)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import BackendError, ParityIncomplete, UsageError, did_you_mean
 from ...runtimes.backends.registry import BACKENDS, open_backend, unavailable_reason
-from ...runtimes.load import load, signature_of
+from ...runtimes.load import load
 from ...runtimes.predictor import Predictor
 from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
@@ -141,7 +141,7 @@ def run_network(leg: Leg, subject: Subject) -> LegRun:
         spec.fuse(subject.network),
         device=subject.device,
         precision=leg.precision,
-        signature=signature_of(spec),
+        signature=spec.signature,
     )
     with Predictor(spec, backend, reference.preprocess, decoder.params, decoder.labels) as predictor:
         return _ran(leg, predictor, reference)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ...runtimes.backends.registry import open_backend
-from ...runtimes.load import signature_of
 from ...runtimes.parity.limits import Limits, apply_tolerances
 from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
@@ -113,7 +112,7 @@ def make_reference(
         tolerances: ``OUT:FIGURE=X`` overrides of the derived limits.
 
     """
-    backend = open_backend("torch", network, signature=signature_of(spec))
+    backend = open_backend("torch", network, signature=spec.signature)
     decoder = Decoder(spec, plan.postprocess, plan.labels)
     references = [_run_case(decoder, plan, backend, case, untrained=untrained) for case in cases]
     floor = own_rounding(decoder, references, network)

@@ -10,9 +10,10 @@ A backend is one module and one row of the table in `registry`. The module has t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import BackendError
+from ...models.spec import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,17 +26,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 
-class Signature(NamedTuple):
-    """The names of a network's inputs and outputs, each in order.
-
-    Attributes:
-        inputs: Names of the inputs.
-        outputs: Names of the outputs.
-
-    """
-
-    inputs: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
+# The signature of a network whose inputs and outputs nobody named.
+UNNAMED = Signature((), ())
 
 
 class Backend(Protocol):

@@ -18,13 +18,14 @@ import numpy as np
 
 from ...errors import BackendError, UsageError, did_you_mean
 from ...models.lazy import import_torch
-from .base import Signature, unavailable
+from .base import UNNAMED, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
+    from ...models.spec import Signature
     from .base import Array
 
     Precision = Literal["strict", "production", "fp16"]
@@ -186,7 +187,7 @@ class NpuBackend:
         threads: int | None = None,
         *,
         precision: Precision = "strict",
-        signature: Signature = Signature(),  # noqa: B008
+        signature: Signature = UNNAMED,
     ) -> None:
         """Put a copy of *network* on the device.
 

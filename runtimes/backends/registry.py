@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ...errors import BackendError, UsageError, did_you_mean
 from ...models.lazy import resolve
-from .base import Signature, unavailable
+from .base import UNNAMED, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ...models.spec import Signature
     from .base import Backend
 
 
@@ -119,7 +120,7 @@ def open_backend(
     choose_backend(name, device)
     check_precision(name, precision)
     opener: Callable[..., Backend] = _resolve(name, "open_backend")
-    return opener(runnable, device=device, threads=threads, precision=precision, signature=signature or Signature())
+    return opener(runnable, device=device, threads=threads, precision=precision, signature=signature or UNNAMED)
 
 
 def _resolve(name: str, attribute: str) -> Any:  # noqa: ANN401

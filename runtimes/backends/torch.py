@@ -8,13 +8,14 @@ import numpy as np
 
 from ...errors import BackendError
 from ...models.lazy import import_torch
-from .base import Signature, shapes_of
+from .base import UNNAMED, shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
+    from ...models.spec import Signature
     from .base import Array
 
 
@@ -58,7 +59,7 @@ class TorchBackend:
         device: str | None = None,
         threads: int | None = None,
         *,
-        signature: Signature = Signature(),  # noqa: B008
+        signature: Signature = UNNAMED,
     ) -> None:
         """Move a network to a device.
 

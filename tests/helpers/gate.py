@@ -12,7 +12,7 @@ from cvport.exporters.gate.probes import built_in_cases
 from cvport.exporters.gate.reference import make_reference
 from cvport.exporters.graphs.trace import tool_versions
 from cvport.exporters.report.record import make_record
-from cvport.runtimes.seal import KEY
+from cvport.runtimes.seal import KEY, content_digest_of
 from onnx import numpy_helper
 
 
@@ -70,14 +70,22 @@ class Exported:
         content = json.loads(entry.value)
         content[part] |= changes
         entry.value = json.dumps(content)
-        return model.SerializeToString()
+        return model.SerializeToString(deterministic=True)
 
     def with_weights(self, name, change):
         """The file with one weight tensor changed."""
         model = onnx.load_from_string(self.onnx)
         (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
         tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor).copy()), name))
-        return model.SerializeToString()
+        return with_digest(model)
+
+
+def with_digest(model):
+    """The bytes of a changed model, sealed with the digest that fits them."""
+    (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
+    content = json.loads(entry.value)
+    entry.value = json.dumps(content | {"digest": content_digest_of(model.SerializeToString(deterministic=True))})
+    return model.SerializeToString(deterministic=True)
 
 
 def failed(record, tier):

@@ -78,7 +78,7 @@ def rebuild_reference(arrays: Mapping[str, Any], described: Mapping[str, Any], s
 def limits_to_dict(limits: Limits) -> dict[str, Any]:
     """Return the JSON form of limits."""
     tensors = {name: asdict(limit) for name, limit in limits.tensors.items()}
-    return {"tensors": tensors, "decoded": asdict(limits.decoded)}  # type: ignore[call-overload]
+    return {"tensors": tensors, "decoded": asdict(limits.decoded)}
 
 
 def limits_from_dict(content: Mapping[str, Any], kind: str) -> Limits:

@@ -50,7 +50,7 @@ class Rounding(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         tensors = {name: asdict(stats) for name, stats in self.tensors.items()}
-        return {"tensors": tensors, "decoded": asdict(self.decoded)}  # type: ignore[call-overload]
+        return {"tensors": tensors, "decoded": asdict(self.decoded)}
 
 
 def measure_rounding(

@@ -99,8 +99,8 @@ class Canvas:
 
     Args:
         image: (h, w, 3) uint8, B G R.
-        labels_shown: ``auto`` shortens tags or leaves them out where there is no room, ``all`` draws each of them in
-            full, ``none`` draws none.
+        labels_shown: ``auto`` shortens tags or leaves them out where there is no room, ``all`` draws each of them and
+            shortens those that are wider than the image, ``none`` draws none.
 
     """
 
@@ -232,13 +232,15 @@ class Canvas:
             return 0
         tags: list[_Tag] = []
         for size in font_sizes(self._largest, _TINY if demanded else self._smallest):
-            tags = self._stacked(rows, size)
+            tags = self._stacked(
+                [(self._narrow(list(map(_one_line, texts)), size), colour) for texts, colour in rows], size
+            )
             affordable = demanded or self._places.affords(sum(tag.rect.area for tag in tags))
             if affordable and all(self._places.is_free(tag.rect) for tag in tags):
                 break
-        for count, tag in enumerate(tags):
-            if not demanded and not (self._places.affords(tag.rect.area) and self._places.is_free(tag.rect)):
-                return count
+        else:
+            tags = tags if demanded else self._as_many_as_fit(rows)
+        for tag in tags:
             self._put(tag)
         return len(tags)
 
@@ -251,14 +253,28 @@ class Canvas:
         width, height = self._tag_size(text, size)
         self._put(_Tag(text, size, Rect(0, self.height - height, width, self.height), WHITE))
 
-    def _stacked(self, rows: Sequence[tuple[Sequence[str], Colour]], size: int) -> list[_Tag]:
+    def _stacked(self, rows: Sequence[tuple[str, Colour]], size: int) -> list[_Tag]:
+        """Return tags of one height below each other in the upper left corner."""
+        sizes = [self._tag_size(text, size) for text, _ in rows]
+        height = max((height for _, height in sizes), default=0)
+        return [
+            _Tag(text, size, Rect(0, row * height, width, (row + 1) * height), colour)
+            for row, ((text, colour), (width, _)) in enumerate(zip(rows, sizes, strict=True))
+        ]
+
+    def _as_many_as_fit(self, rows: Sequence[tuple[Sequence[str], Colour]]) -> list[_Tag]:
+        """Return tags in small letters for the first rows, with shorter texts where the longer ones do not fit."""
         tags: list[_Tag] = []
-        bottom = 0
         for texts, colour in rows:
-            text = self._narrow([_one_line(text) for text in texts], size)
-            width, height = self._tag_size(text, size)
-            tags.append(_Tag(text, size, Rect(0, bottom, width, bottom + height), colour))
-            bottom += height
+            above = [(tag.text, tag.colour) for tag in tags]
+            for text in map(_one_line, texts):
+                more = self._stacked([*above, (text, colour)], self._smallest)
+                affordable = self._places.affords(sum(tag.rect.area for tag in more))
+                if affordable and all(self._places.is_free(tag.rect) for tag in more):
+                    tags = more
+                    break
+            else:
+                break
         return tags
 
     def _narrow(self, texts: Sequence[str], size: int) -> str:
@@ -285,9 +301,10 @@ class Canvas:
         left, top, right, bottom = tag.rect
         self._fill(tag.rect, BLACK)
         self._fill(Rect(left + 1, top + 1, right - 1, bottom - 1), tag.colour)
-        pad = _pad(fonts.extent(tag.text, tag.size).height)
+        height = fonts.extent(tag.text, tag.size).height
         ink = BLACK if float(_LUMA @ np.array(tag.colour)) > 127.5 else WHITE  # noqa: PLR2004
-        self._blend(fonts.coverage(tag.text, tag.size), left + pad, top + pad, ink)
+        above = (bottom - top - height) // 2
+        self._blend(fonts.coverage(tag.text, tag.size), left + _pad(height), top + above, ink)
 
     def _frame(self, rect: Rect, colour: Colour, width: int) -> None:
         """Draw the edges of a rectangle, *width* pixels inwards."""

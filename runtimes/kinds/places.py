@@ -121,8 +121,8 @@ class Places:
                 (left - 1, top - height),  # above
                 (left - 1, top - 1),  # inside
                 (right + 2 - width, top - height),
-                (left - 1, bottom + 1),  # below
                 (right + 2 - width, top - 1),
+                (left - 1, bottom + 1),  # below
                 (right + 2 - width, bottom + 1),
                 (right + 1, top - 1),  # beside
                 (left - width, top - 1),
@@ -135,7 +135,8 @@ class Places:
             float,
         )
         if not slide:
-            corners = corners[(corners[:, 1] >= 0) & (corners[:, 1] + height <= self.height)]
+            # The rim of a box that ends with the image lies outside.
+            corners = corners[(corners[:, 1] >= -1) & (corners[:, 1] + height <= self.height + 2)]
         limits = np.maximum((self.width - width, self.height - height), 0)
         corners = np.clip(corners, 0, limits)
         return np.hstack([corners, corners + size])

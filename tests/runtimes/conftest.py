@@ -15,7 +15,7 @@ import pytest
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
-from gate import with_digest
+from helpers.gate import with_digest
 from onnx import numpy_helper
 
 

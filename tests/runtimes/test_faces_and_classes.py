@@ -239,7 +239,7 @@ def test_cropped_is_the_whole_picture(run, faces):
     [
         (["--face", "1,2,3", "a.png"], 2, "is not x1,y1,x2,y2"),
         (["--face", "1,2,x,4", "a.png"], 2, "is not x1,y1,x2,y2"),
-        (["--face", "1,2,30,40", "a.png", "b.png"], 2, "belongs to one picture"),
+        (["--face", "1,2,30,40", "a.png", "b.png"], 2, "belongs to one image"),
         (["--face", "1,2,30,40", "--cropped", "a.png"], 2, "Give one of them"),
         (["--face", "50,2,30,40", "a.png"], 3, "a.png: "),
         (["--face", "900,900,950,950", "a.png"], 3, "a.png: "),
@@ -259,12 +259,26 @@ def test_options_of_faces_belong_to_faces(run, flag):
     assert flag[0] in done.err
 
 
-def test_contours_are_drawn(run, faces):
+def rings(rows):
+    """The points on a circle, as far apart as they can be."""
+    angles = np.arange(68) * (2 * np.pi / 68)
+    circle = 0.7 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return {"landmarks": circle[None].repeat(len(rows), axis=0).astype(np.float32)}
+
+
+def test_contours_and_numbers_are_drawn(run):
+    cv2.imwrite("a.png", scene(480, 480, 0))
+    faces = make(FACES, rings)
     for name, flags in (("plain.png", []), ("contour.png", ["--contour"]), ("numbers.png", ["--numbers"])):
         assert run(faces, "--save", name, *flags, "a.png").code == 0
     plain, contour, numbers = (cv2.imread(name) for name in ("plain.png", "contour.png", "numbers.png"))
     assert (plain != numbers).any()
-    assert contour.shape == plain.shape
+    assert (plain != contour).any()
+
+
+@pytest.mark.parametrize("flag", [["--face", "1,2,3,4"], ["--cropped"], ["--contour"], ["--numbers"]])
+def test_such_options_follow_the_spec_and_the_kind_not_a_name(run, faces, flag):
+    assert run(faces, *flag, "a.png").code == 0
 
 
 def emotions(rows):

@@ -47,7 +47,7 @@ def limit_from_rounding(floor: DetectionStats, safety: float) -> DetectionLimit:
 
 def _derive(decode: Decode, exact: Mapping[str, Array], rounded: Mapping[str, Array], safety: float) -> DetectionLimit:
     # All the best candidates, suppressed or not: the extremes of a few dozen boxes say little about other images.
-    everything = {"best": _FLOOR_CANDIDATES, "iou_threshold": 1.0, "max_detections": _FLOOR_CANDIDATES}
+    everything: dict[str, Any] = {"best": _FLOOR_CANDIDATES, "iou_threshold": 1.0, "max_detections": _FLOOR_CANDIDATES}
     return limit_from_rounding(measure(decode(exact, **everything), decode(rounded, **everything)), safety)
 
 

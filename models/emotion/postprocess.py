@@ -1,4 +1,4 @@
-"""From the logits of the network to a score for each class. numpy alone, so an app can embed it.
+"""Turns the logits of the network into a score for each class. numpy alone, so an app can embed it.
 
 >>> import numpy as np
 >>> outputs = {"logits": np.array([[0.0, 2.0, 0.0]], dtype=np.float32)}
@@ -19,6 +19,6 @@ __all__ = ["PostprocessParams", "postprocess"]
 
 @dataclass(frozen=True)
 class PostprocessParams(ClassifierParams):
-    """What turns the network's ``logits`` (N, C) into scores, see `ClassifierParams`."""
+    """Parameters of the decoding of the network's ``logits`` (N, C), see `ClassifierParams`."""
 
     activation: Literal["none", "sigmoid", "softmax"] = "softmax"

@@ -1,4 +1,4 @@
-"""From a image to the input of a ViT classifier. numpy, cv2 and Pillow."""
+"""Turns an image into the input of a ViT classifier. numpy, cv2 and Pillow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the output of a gesture classifier to scores by name. numpy alone, so an app can embed it.
+"""Turns the output of a gesture classifier into scores by name. numpy alone, so an app can embed it.
 
 >>> (result,) = postprocess(outputs, transforms, PostprocessParams(), labels)  # doctest: +SKIP
 >>> result.label, result.score  # doctest: +SKIP
@@ -17,7 +17,7 @@ __all__ = ["PostprocessParams", "postprocess"]
 
 @dataclass(frozen=True)
 class PostprocessParams(ClassifierParams):
-    """What turns the network's ``scores`` (N, C) into the result, see `ClassifierParams`.
+    """Parameters of the decoding of the network's ``scores`` (N, C), see `ClassifierParams`.
 
     The network ends in a sigmoid for each class, which no softmax may follow: over values of such a narrow range it is
     nearly the same for all classes. The scores do not add up to 1.

@@ -1,4 +1,4 @@
-"""From a image of a hand to the input of a gesture classifier. numpy, cv2 and Pillow."""
+"""Turns an image of a hand into the input of a gesture classifier. numpy, cv2 and Pillow."""
 
 from __future__ import annotations
 

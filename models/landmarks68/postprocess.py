@@ -1,4 +1,4 @@
-"""From the network's landmarks to points in image pixels. numpy alone, so an app can embed it.
+"""Turns the network's landmarks into points in image pixels. numpy alone, so an app can embed it.
 
 >>> (landmarks,) = postprocess(outputs, transforms, PostprocessParams(), labels=())  # doctest: +SKIP
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ImageTransform(NamedTuple):
-    """Where in an image the network input comes from.
+    """The relation of the network input to the image that it comes from.
 
     Attributes:
         inverse: (3, 3) float32, from (x, y, 1) in pixels of the network input to pixels of the image.
@@ -35,7 +35,7 @@ class ImageTransform(NamedTuple):
 
 @dataclass(frozen=True)
 class PostprocessParams(Params):
-    """What turns the network's output into points; sealed in the exported file.
+    """Parameters of the decoding of the network's output; sealed in the exported file.
 
     Attributes:
         input_size: (H, W) of the network input.

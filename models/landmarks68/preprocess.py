@@ -1,4 +1,4 @@
-"""From an image, or a face in it, to the input of the network: crop, scale, normalisation. numpy and cv2."""
+"""Turns an image, or a face in it, into the network input: crop, scale, normalisation. numpy and cv2."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PreprocessParams(InputParams):
     Attributes:
         input_size: (H, W) of the network input.
         colour: Channel order of the network input.
-        value_range: What the grey values 0 and 255 become.
+        value_range: Network values of the grey levels 0 and 255.
         box_unit: Side of a face box of scale 1, in pixels of the image; the longer side counts.
         crop_unit: Side of what is cut out at scale 1, in the same pixels.
 

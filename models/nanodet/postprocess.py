@@ -1,4 +1,4 @@
-"""From the raw outputs of a NanoDet-Plus-m network to boxes in image pixels. numpy alone, so an app can embed it.
+"""Turns the raw outputs of a NanoDet-Plus-m network into boxes in image pixels. numpy alone, so an app can embed it.
 
 >>> params = PostprocessParams(score_threshold=0.4)
 >>> detections = postprocess(outputs, transforms, params, labels=("person", "face", "hand"))  # doctest: +SKIP
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class ImageTransform(NamedTuple):
-    """How an image fills the network input: scaled by one ratio in each direction.
+    """The scaling of an image to the network input, by one ratio in each direction.
 
     Attributes:
         width: Width of the original image, in pixels.
@@ -44,12 +44,12 @@ class ImageTransform(NamedTuple):
 
 @dataclass(frozen=True)
 class PostprocessParams(DetectorParams):
-    """What turns raw outputs into detections; sealed in the exported file.
+    """Parameters of the decoding of raw outputs into detections; sealed in the exported file.
 
     Attributes are those of `DetectorParams`, whose score is the class score, and:
 
     Attributes:
-        prior_offset: Where in its cell the point lies that distances start from, in cells; 0 is the top-left corner.
+        prior_offset: Offset in its cell of the point that distances start from, in cells; 0 is the top-left corner.
 
     Thresholds are those of the original deployment (score 0.3, IoU 0.5); the rest is that of training
     (RangiLyu/nanodet, nanodet/model/head/nanodet_plus_head.py), the points too: another deployment puts them in the

@@ -1,4 +1,4 @@
-"""From an image to the input of a NanoDet-Plus-m network: scaling, colour order, normalisation. numpy and cv2."""
+"""Turns an image into the input of a NanoDet-Plus-m network: scaling, colour order, normalisation. numpy and cv2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the output of a classifier to scores by name. numpy alone."""
+"""Turns the output of a classifier into scores by name. numpy alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassifierParams(Params):
-    """What turns the network's output into scores; sealed in the exported file.
+    """Parameters of the decoding of a classifier's output; sealed in the exported file.
 
     Attributes:
         activation: "softmax" over the classes, a "sigmoid" for each class, or "none" where the network ends in its own.

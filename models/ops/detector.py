@@ -1,4 +1,4 @@
-"""What decoders of detectors share: parameters, the choice of candidates, the result. numpy alone."""
+"""The parameters and the choice of candidates that all detectors share. numpy alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DetectorParams(Params):
-    """What turns raw outputs into detections; sealed in the exported file.
+    """Parameters of the decoding of raw outputs into detections; sealed in the exported file.
 
     Attributes:
-        strides: Network pixels for each cell, level by level.
+        strides: Side of a cell in network pixels, level by level.
         score_threshold: A detection needs a score of at least this, 0..1.
         iou_threshold: IoU over which non-maximum suppression drops the worse of two boxes, 0..1.
         class_agnostic: Whether boxes of different classes suppress each other.

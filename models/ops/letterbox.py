@@ -1,4 +1,4 @@
-"""Scaling an image to fit a size with its proportions kept; the rest is padding. numpy and cv2."""
+"""Scales an image to fit a size, keeping its proportions, and pads the rest. numpy and cv2."""
 
 from __future__ import annotations
 

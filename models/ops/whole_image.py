@@ -1,4 +1,4 @@
-"""From a whole image to the input of a classifier: scaling, colour order, normalisation. numpy, cv2 and Pillow."""
+"""Turns a whole image into the input of a classifier: scaling, colour order, normalisation. numpy, cv2 and Pillow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ImageTransform(NamedTuple):
-    """The image that was classified; classes have no place in it.
+    """The size of the image that was classified; classes have no position to map back.
 
     Attributes:
         width: Width of the image, in pixels.

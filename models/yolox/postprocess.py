@@ -1,4 +1,4 @@
-"""From the raw outputs of a YOLOX network to boxes in image pixels. numpy alone, so an app can embed it.
+"""Turns the raw outputs of a YOLOX network into boxes in image pixels. numpy alone, so an app can embed it.
 
 >>> params = PostprocessParams(score_threshold=0.25)
 >>> detections = postprocess(outputs, transforms, params, labels=("hand",))  # doctest: +SKIP
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class ImageTransform(NamedTuple):
-    """How an image sits in the network input.
+    """The place of an image in the network input.
 
     Attributes:
         width: Width of the original image, in pixels.
         height: Height of the original image, in pixels.
-        scale: Network pixels for each image pixel; the image's top-left corner is the input's.
+        scale: Network pixels per image pixel; the image's top-left corner is the input's.
 
     """
 
@@ -40,12 +40,12 @@ class ImageTransform(NamedTuple):
 
 @dataclass(frozen=True)
 class PostprocessParams(DetectorParams):
-    """What turns raw outputs into detections; sealed in the exported file.
+    """Parameters of the decoding of raw outputs into detections; sealed in the exported file.
 
     Attributes are those of `DetectorParams`, whose score is objectness times class score, and:
 
     Attributes:
-        activation: What turns logits into scores; "none" for networks that have the sigmoid inside.
+        activation: Function that turns logits into scores; "none" for networks that have the sigmoid inside.
 
     Defaults are those of the original hand deployment (score 0.3, IoU 0.65); strides are those of
     Megvii YOLOX, yolox/models/yolo_head.py.

@@ -1,4 +1,4 @@
-"""From an image to the input of a YOLOX network: letterbox, colour order, normalisation. numpy and cv2."""
+"""Turns an image into the input of a YOLOX network: letterbox, colour order, normalisation. numpy and cv2."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PreprocessParams(NormalisedParams):
         convention: The name of the set of numbers, for people.
         pad_value: 0..255 grey of the padding, normalised like the image.
         rounding: How a scaled side becomes whole pixels: "down" truncates, "nearest" rounds halves up.
-        box_scale: What boxes are divided by: the exact "ratio", or the rounded "width" over the original one.
+        box_scale: Divisor of the boxes: the exact "ratio", or the rounded "width" over the original one.
         interpolation: Interpolation of the resize.
 
     """

@@ -75,6 +75,15 @@ def test_nothing_runs_after_closing(network, array):
         backend.run({"input": array})
 
 
+def test_first_run_of_a_shape_is_told(network, array):
+    with TorchBackend(network) as backend:
+        backend.warm_up({"input": array})
+        assert not backend.is_warm({"input": array}), "no extra run is made"
+        backend.run({"input": array})
+        assert backend.is_warm({"input": array})
+        assert not backend.is_warm({"input": array[:1]})
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_cuda_agrees_with_the_cpu(nano_artifact, array):
     state = open_weights(SPEC, nano_artifact.weights).state

@@ -383,7 +383,7 @@ def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
 
     address = parse_address(weights)
     if isinstance(address, LocalFile):
-        file = find_checkpoint(_expand(address.text), str(address))
+        file = find_checkpoint(address.path, str(address))
         try:
             same = sha256_file(file) == seal.weights.get("sha256")
         except OSError as error:

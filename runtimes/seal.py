@@ -13,6 +13,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ArtifactError, UsageError
+from ..models.params import params_from_json
 from ..models.registry import get_model
 from .digests import cached_digest
 from .onnx_file import hash_outside, hash_stream_outside, read_header
@@ -240,19 +241,22 @@ def sealed_params(spec: ModelSpec, seal: Seal, path: object) -> tuple[Any, Any]:
 
 
 def read_params(kind: type[_T], content: object, where: str, *, legacy: bool = False) -> _T:
-    """Build a frozen dataclass from its JSON form: the very fields, lists as tuples.
+    """Build parameters from their JSON form, see `params_from_json`.
 
     Args:
         kind: The dataclass.
-        content: What JSON gave.
-        where: What it is of, for messages.
-        legacy: Whether fields that have a default may be missing.
+        content: The JSON object.
+        where: The place of the object, for messages.
+        legacy: Whether the content was sealed by version 1.
 
     Raises:
         ArtifactError: Fields are missing or unknown, or hold what they must not.
 
     """
-    return _build(kind, content, where, _with_default(kind) if legacy else frozenset())
+    try:
+        return params_from_json(kind, content, legacy=legacy)
+    except ValueError as error:
+        raise ArtifactError(f"{where} cannot be used: {error}", "Export the model again.") from error
 
 
 def _build(

@@ -232,3 +232,5 @@ def test_weights_that_the_file_was_not_made_from_are_refused(nano_artifact, tmp_
         with pytest.raises(WeightsError, match="was made from") as error:
             cvport.load(nano_artifact.onnx, backend="onnx", weights=wrong)
         assert "cvexport yolox --weights" in error.value.hint
+    with pytest.raises(WeightsError, match=r"^no weights at nowhere\.pth"):
+        cvport.load(nano_artifact.onnx, backend="onnx", weights="nowhere.pth")

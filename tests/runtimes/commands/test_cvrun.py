@@ -20,7 +20,7 @@ import torch
 from cvport.runtimes.commands import cvrun as cli
 from cvport.runtimes.commands.cvrun import cvrun
 from cvport.runtimes.kinds import drawing
-from cvport.runtimes.predictor import load
+from cvport.runtimes.load import load
 from cvport.runtimes.sources import files
 from PIL import Image
 
@@ -307,7 +307,7 @@ def test_tiny_and_elongated_pictures(run, size):
     ("args", "message"),
     [
         (["-m", "yolo"], "there is no model 'yolo'\n  Did you mean 'yolox'?"),
-        (["-m", "yolox.pth"], "there is no model 'yolox.pth'"),
+        (["-m", "yolox.pth"], "-m MODEL --weights yolox.pth --backend torch"),
         (["--conf", "1.5"], "--conf"),
         (["--conf", "high"], "--conf"),
         (["--iou", "-1"], "--iou"),

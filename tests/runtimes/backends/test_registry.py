@@ -118,7 +118,7 @@ def test_auto_blames_the_backend_that_knows_the_device(networks):
     assert choose_backend("auto", "cpu") == "onnx"
 
 
-@pytest.mark.usefixtures("no_npu")
+@pytest.mark.usefixtures("no_torch_npu")
 def test_device_of_an_npu_with_an_exported_file(nano_artifact):
     with pytest.raises(BackendError, match="backend npu is not available: torch_npu is not installed"):
         load(nano_artifact.onnx, device="npu:0")

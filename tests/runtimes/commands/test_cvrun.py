@@ -308,7 +308,7 @@ def test_tiny_and_elongated_pictures(run, size):
     ("args", "message"),
     [
         (["-m", "yolo"], "there is no model 'yolo'\n  Did you mean 'yolox'?"),
-        (["-m", "yolox.pth"], "yolox.pth is a checkpoint, neither a model's name nor an exported file"),
+        (["-m", "yolox.pth"], "-m MODEL --weights yolox.pth --backend torch"),
         (["--conf", "1.5"], "--conf"),
         (["--conf", "high"], "--conf"),
         (["--iou", "-1"], "--iou"),

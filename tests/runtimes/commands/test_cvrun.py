@@ -416,7 +416,7 @@ WRONG = ["-m", "gone.onnx", "--weights", "gone.pth", "--labels", "gone.txt", "--
     [
         (["--backend", "onx"], "there is no backend 'onx'\n  Did you mean 'onnx'?"),
         (["--backend", "onnx", "--device", "npu:0"], "has no device 'npu:0'"),
-        (["--device", "tpu"], "knows a device 'tpu'\n  Did you mean 'npu'?"),
+        (["--device", "tpu"], "has no device 'tpu'"),
         (["--backend", "torch", "--device", "cpu:1"], "has no device 'cpu:1'"),
     ],
 )

@@ -4,8 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NPU_WHEEL := $(VENV)/npu-wheel
-# Type checkers resolve the package by its import name, whatever the checkout folder is called.
-SOURCE := $(VENV)/source
 
 .PHONY: demo test lint types unit test-npu-wheel test-slow bench format clean
 
@@ -27,7 +25,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 
 types: $(STAMP)
-	MYPYPATH=$(SOURCE) $(BIN)/mypy -m cvport -p cvport.models -p cvport.runtimes -p cvport.exporters
+	$(BIN)/mypy
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest
@@ -48,12 +46,14 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist .editable/*.egg-info
 
+# compat puts one folder on the path. setuptools' default mode is a hook that runs at import, which type checkers and
+# editors do not follow; its strict mode is a tree of links that lacks every file added since.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
-	mkdir -p $(SOURCE) && ln -sfn "$(CURDIR)" $(SOURCE)/cvport
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--config-settings editable_mode=compat -e ".[dev]"
 	touch $(STAMP)
 
 # In a folder of its own: a torch_npu without CANN in the environment would break every plain `import torch`.

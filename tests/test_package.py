@@ -6,16 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import cvport
 import pytest
 
-ROOT = Path(cvport.__file__).parent
+ROOT = Path(cvport.__file__).resolve().parent
 HEAVY = {
     "torch",
     "onnx",
@@ -30,6 +32,7 @@ HEAVY = {
     "click",
 }
 NO_CODE = {"artifacts", "build", "dist", "tests"}
+DATA = "templates"  # a folder of this name holds no modules, whatever its files end in
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -51,7 +54,8 @@ def imported_by(code: str, *args: object) -> set[str]:
 def sources() -> tuple[Path, ...]:
     """Return every Python file that belongs to the package."""
     folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name not in NO_CODE and path.name[0] != "."]
-    return (*ROOT.glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py")))
+    inside = (path for folder in folders for path in folder.rglob("*.py"))
+    return (*ROOT.glob("*.py"), *(path for path in inside if DATA not in path.relative_to(ROOT).parts))
 
 
 def package_folders() -> set[str]:
@@ -75,6 +79,59 @@ def imports(path: Path) -> set[str]:
 # --- what is installed
 
 
+class Distributions(NamedTuple):
+    """What is built from a checkout.
+
+    Attributes:
+        files: Of the checkout, those that git does not ignore.
+        sdist: The files of the source distribution.
+        wheel: The files of the wheel that is built from the unpacked source distribution.
+        unzipped: The wheel's folder.
+
+    """
+
+    files: frozenset[str]
+    sdist: frozenset[str]
+    wheel: frozenset[str]
+    unzipped: Path
+
+
+def checkout_files() -> list[str]:
+    """Return the files of the checkout that git does not ignore."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("git tells which files belong to the checkout, and this is not one")
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
+    return [name for name in names if name and (ROOT / name).exists()]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """Build as a package index does it, in a copy of the checkout with what work leaves behind in one."""
+    folder = tmp_path_factory.mktemp("built")
+    files = checkout_files()
+    left = ["artifacts/a/a.onnx", ".venv/lib/a.py", "tests/__pycache__/a.pyc", "tests/.hypothesis/a", "bench.json"]
+    for name in (*files, *left):
+        path = folder / "checkout" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name in left:
+            path.write_text("left behind")
+        else:
+            shutil.copy2(ROOT / name, path, follow_symlinks=False)
+    build = "import os, sys; os.chdir(sys.argv[1]); from setuptools import build_meta as b; print(b.build_{}('out'))"
+    name = python(build.format("sdist"), folder / "checkout").splitlines()[-1]
+    with tarfile.open(folder / "checkout/out" / name) as archive:
+        assert all(member.isfile() or member.isdir() for member in archive), "links do not unpack everywhere"
+        archive.extractall(folder, filter="data")
+    source = folder / name.removesuffix(".tar.gz")
+    sdist = frozenset(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
+    name = python(build.format("wheel"), source).splitlines()[-1]
+    with zipfile.ZipFile(source / "out" / name) as archive:
+        archive.extractall(folder / "wheel")
+        wheel = frozenset(archive.namelist())
+    return Distributions(frozenset(files), sdist, wheel, folder / "wheel")
+
+
 def test_every_package_is_listed():
     listed = PROJECT["tool"]["setuptools"]["packages"]
     assert set(listed) == package_folders()
@@ -87,20 +144,57 @@ def test_every_package_has_an_init():
         assert (ROOT.joinpath(*name.split(".")[1:]) / "__init__.py").is_file(), name
 
 
-def test_wheel_holds_every_module_and_the_mark_of_types(tmp_path):
-    source = tmp_path / "source"
-    leave = shutil.ignore_patterns(".*", "tests", "artifacts", "build", "dist", "*.egg-info", "__pycache__")
-    shutil.copytree(ROOT, source, ignore=leave)
-    build = "import os, sys; os.chdir(sys.argv[1]); from setuptools import build_meta as b; print(b.build_wheel('out'))"
-    name = python(build, source).splitlines()[-1]
-    with zipfile.ZipFile(source / "out" / name) as wheel:
-        inside = {entry for entry in wheel.namelist() if ".dist-info/" not in entry}
-        entry_points = next(entry for entry in wheel.namelist() if entry.endswith("entry_points.txt"))
-        scripts = wheel.read(entry_points).decode()
-    modules = {path.relative_to(ROOT).as_posix() for path in sources()}
-    assert inside == {f"cvport/{module}" for module in (*modules, "py.typed")}
+def test_wheel_holds_what_lies_in_the_packages_modules_and_data_alike(built):
+    inside = {name for name in built.wheel if ".dist-info/" not in name}
+    below = tuple(f"{path}/" for path in ("models", "runtimes", "exporters"))
+    expected = {f"cvport/{name}" for name in built.files if name.startswith(below)}
+    expected |= {f"cvport/{name}" for name in ("__init__.py", "__main__.py", "errors.py", "py.typed")}
+    assert inside == expected
+    assert {f"cvport/{path.relative_to(ROOT).as_posix()}" for path in sources()} <= inside
+
+
+def test_wheel_has_both_commands_and_the_licence(built):
+    (information,) = built.unzipped.glob("*.dist-info")
+    scripts = (information / "entry_points.txt").read_text(encoding="utf-8")
     assert "cvexport = cvport.exporters.commands.cvexport:main" in scripts
     assert "cvrun = cvport.runtimes.commands.cvrun:main" in scripts
+    assert (information / "licenses/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+def test_package_works_from_the_wheel_alone(built):
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import cvport
+print(cvport.__file__)
+print(*cvport.list_models())
+print(*cvport.get_model("yolox").labels)
+"""
+    place, models, labels = python(code, built.unzipped).splitlines()
+    assert Path(place).is_relative_to(built.unzipped)
+    assert models.split() == cvport.list_models()
+    assert labels == "hand"
+
+
+def test_sdist_holds_the_sources_the_tests_and_what_runs_them(built):
+    tests = {name for name in built.files if name.startswith("tests/")}
+    assert len(tests) > 100
+    assert tests <= built.sdist
+    assert {"README.md", "LICENSE", "constraints.txt", "Makefile", "pyproject.toml", "MANIFEST.in"} <= built.sdist
+    assert {path.relative_to(ROOT).as_posix() for path in sources()} <= built.sdist
+
+
+def test_sdist_holds_nothing_that_work_leaves_behind(built):
+    made = {"PKG-INFO", "setup.cfg"}
+    more = {name for name in built.sdist - built.files - made if ".egg-info/" not in name}
+    assert more == set()
+    assert not any(name.startswith("artifacts/") for name in built.sdist)
+
+
+def test_editable_install_finds_the_root_by_the_name_of_the_package():
+    folder = ROOT / PROJECT["tool"]["setuptools"]["package-dir"][""]
+    assert (folder / "cvport").is_symlink()
+    assert (folder / "cvport").readlink() == Path("..")
 
 
 def test_version_is_the_one_of_the_project():
@@ -119,6 +213,31 @@ def test_imports_run_one_way(folder, above):
     assert len(paths) > 5
     for path in paths:
         assert not any(above & set(name.split(".")) for name in imports(path)), path
+
+
+# --- python -m cvport
+
+
+def test_python_m_cvport_says_what_there_is(tmp_path):
+    command = [sys.executable, "-m", "cvport"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("cvport ")
+    assert "models     yolox, nanodet, hand_static, landmarks68, emotion" in done.stdout
+    assert done.stdout == import_module("cvport.runtimes.commands.console").overview() + "\n"
+
+
+def test_python_m_cvport_takes_no_arguments(tmp_path):
+    command = [sys.executable, "-m", "cvport", "yolox"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: python -m cvport takes no arguments\n  The commands are cvexport --help and cvrun --help\n"
+    )
+
+
+def test_main_is_light():
+    assert imported_by("import cvport.__main__") & HEAVY == set()
 
 
 # --- the public names

@@ -106,13 +106,27 @@ def _devices() -> list[str]:
 
 def _cann() -> str | None:
     """Return CANN's version and place, by the files that it installs."""
-    for variable in ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME"):
-        home = os.environ.get(variable)
-        for pattern in _CANN_FILES if home else ():
-            for path in sorted(Path(home or "").glob(pattern)):
-                lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-                versions = [line.strip() for line in lines if "version" in line.lower()]
-                return f"{versions[0] if versions else 'of unknown version'} ({path})"
-        if home:
-            return f"of unknown version ({home})"
-    return None
+    homes = [home for name in ("ASCEND_HOME_PATH", "ASCEND_TOOLKIT_HOME") if (home := os.environ.get(name))]
+    for home in homes:
+        for pattern in _CANN_FILES:
+            for path in sorted(Path(home).glob(pattern)):
+                version = _cann_version(path.read_text(encoding="utf-8", errors="replace"))
+                if version:
+                    return f"{version} ({path})"
+    return f"of unknown version ({homes[0]})" if homes else None
+
+
+def _cann_version(text: str) -> str | None:
+    """Return the version of CANN that a file of it states, None if it states none.
+
+    ``ascend_toolkit_install.info`` and ``version.info`` have ``version=8.0.RC3``. ``version.cfg`` has lines such as
+    ``runtime_running_version=[7.5.0.1.129:8.0.RC3]``, the component's own version before that of CANN, and begins with
+    the version of its format in a comment.
+    """
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+    values = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    keys = ["version", "toolkit_running_version", "runtime_running_version"]
+    keys += [key for key in values if key.endswith(("_running_version", "_installed_version"))]
+    stated = (values.get(key, "").strip("[]").rpartition(":")[2].strip().removeprefix("CANN-") for key in keys)
+    return next((version for version in stated if version), None)

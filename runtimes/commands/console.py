@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...errors import CvportError, InputError, UsageError
-from ...models.registry import list_models
+from ...models.registry import known_names
 from ...models.spec import VariantOptions
 from ..backends.registry import BACKENDS, why_not
 
@@ -151,7 +151,7 @@ def overview() -> str:
     lines = [f"cvport {_version('cvport')}: checkpoint -> verified ONNX -> the same results on every backend", ""]
     packages = ("numpy", "opencv-python-headless", "onnxruntime", *_EXPORT_NEEDS)
     lines.append("installed  " + ", ".join(f"{name} {_version(name)}" for name in packages))
-    lines.append("models     " + ", ".join(list_models()) + "  (what they find: cvexport list)")
+    lines.append("models     " + ", ".join(known_names()) + "  (what they find: cvexport list)")
     for name, entry in BACKENDS.items():
         reason = why_not(name)
         state = "ready" if reason is None else "not here: " + " - ".join(reason.splitlines())

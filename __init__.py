@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from .models.results import Classification, Detections, Landmarks
     from .models.spec import VariantOptions
     from .runtimes.kinds.drawing import draw
-    from .runtimes.predictor import Predictor, load
+    from .runtimes.load import load
+    from .runtimes.predictor import Predictor
     from .runtimes.sources.images import read_image
 
 __version__ = "0.1.0"
@@ -51,7 +52,7 @@ _WHERE = {
     "export": ".exporters.export",
     "get_model": ".models.registry",
     "list_models": ".models.registry",
-    "load": ".runtimes.predictor",
+    "load": ".runtimes.load",
     "read_image": ".runtimes.sources.images",
 }
 

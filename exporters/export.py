@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BackendError, ParityFailed, ParityIncomplete, UsageError, did_you_mean
-from ..models.registry import get_model
-from ..models.spec import VariantOptions
-from ..models.weights.checkpoint import open_weights, sha256_file
-from ..runtimes.backends.registry import BACKENDS, why_not
-from ..runtimes.predictor import load
-from ..runtimes.seal import SCHEMA_VERSION, Seal
-from .gate.npu_leg import compare_npu, hf32_effect, npu_status, run_npu
-from .gate.parity import compare_file, make_reference
+from ..errors import ParityFailed, UsageError
+from ..models.registry import get_model, package_of
+from ..models.weights.digest import sha256_file
+from ..models.weights.files import LocalFile, parse_address
+from ..runtimes.load import prepare_network
+from ..runtimes.seal import MODEL_PACKAGE, SCHEMA_VERSION, Seal, content_digest, read_seal
+from .gate.assumptions import check_convention
+from .gate.legs import Subject, backend_names, choose_legs, run_legs
 from .gate.probes import all_cases
+from .gate.reference import make_reference
+from .gate.verify import verify
 from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
 from .publish import publish, reject, stage
 from .replay import save_evidence
-from .report.record import make_record, write_record
+from .report.record import Record, make_record
+from .report.text import failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from torch import nn
 
-    from ..models.spec import ModelSpec, Plan
+    from ..models.spec import ModelSpec, Plan, VariantOptions
     from ..models.weights.checkpoint import Checkpoint
-    from .gate.npu_leg import Effect, NpuRun
-    from .gate.parity import Reference
-
-# The legs of a comparison. The first is the reference; without the second there is nothing to publish.
-LEGS = ("torch", "onnx", "npu")
-_NEEDED = ("torch", "onnx")
+    from .gate.reference import Reference
+    from .gate.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -42,10 +40,11 @@ class Artifact:
     """A published export.
 
     Attributes:
-        folder: Where it is.
+        folder: Its folder.
         onnx: The exported file.
         loaded: What was loaded, for people.
         record: The content of its parity.json.
+        verification: What the record was made from: the reference, the legs and their results.
 
     """
 
@@ -53,6 +52,7 @@ class Artifact:
     onnx: Path
     loaded: str
     record: dict[str, Any]
+    verification: Verification | None = field(default=None, repr=False)
 
     @property
     def parity(self) -> Path:
@@ -68,7 +68,7 @@ def export(
     options: VariantOptions | None = None,
     opset: int = OPSET,
     batch: str | int = "dynamic",
-    backends: Sequence[str] = LEGS,
+    backends: Sequence[str] | None = None,
     require: Sequence[str] = (),
     tolerances: Sequence[str] = (),
     probes: Sequence[Path] = (),
@@ -80,15 +80,15 @@ def export(
 
     Args:
         model: A model's name.
-        weights: See `cvport.models.weights.checkpoint.open_weights`.
+        weights: See `cvport.models.weights.files.open_weights`.
         output: The artifact is published as ``output/MODEL``, rejected as ``output/rejected/MODEL-TIME``.
-        options: What the weights do not tell.
-        opset: Of the file; 18.
+        options: Settings that cannot be inferred from the checkpoint.
+        opset: ONNX opset version; 18.
         batch: "dynamic", or the one batch size of the file.
-        backends: Legs to compare, where they are available.
-        require: Legs without which nothing is published.
+        backends: Backends whose legs are compared, where they are available; None for all.
+        require: Backends without whose legs nothing is published.
         tolerances: ``OUT:FIGURE=X`` overrides of the derived limits.
-        probes: Folders of pictures to compare on, besides the built-in ones.
+        probes: Folders of images to compare on, besides the built-in ones.
         offline: Never download.
         cache_dir: Where downloads are kept.
         progress: Called with the name of each step.
@@ -103,31 +103,35 @@ def export(
     """
     spec = get_model(model)
     _check_request(opset, batch)
-    legs = _choose_legs(backends, require)
-    tools = tool_versions()
-    cases = all_cases(probes, batch, faces=spec.takes_boxes)
+    reasons = choose_legs(backend_names() if backends is None else backends, require)
+    tools = tool_versions() | _model_package(spec)
+    cases = all_cases(probes, batch, boxes=spec.takes_boxes)
     with stage(Path(output), spec.name) as staging:
         progress("loading weights")
-        checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)
-        plan = spec.plan(checkpoint, options)
-        network = spec.build_network(checkpoint.state, plan.variant)
+        prepared = prepare_network(spec, weights, options, offline=offline, cache_dir=cache_dir)
+        checkpoint, plan, network = prepared.checkpoint, prepared.plan, prepared.network
+        notes = check_convention(spec, prepared, options, cases)
         seal = make_seal(spec, checkpoint, plan, batch, tools)
         onnx_path = staging / f"{spec.name}.onnx"
         onnx_path.write_bytes(make_onnx(spec, network, seal, progress))
         progress("running PyTorch")
         reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
-        progress("comparing with ONNX Runtime")
-        npu = _run_npu(legs, reference, network, progress)
-        record = verify(onnx_path, reference, seal, legs, plan.decided_by, npu=npu)
-        write_record(record, staging / "parity.json")
-        if record["verdict"] != "passed":
+        progress("comparing")
+        verification = verify_file(onnx_path, Subject(reference, network, onnx_path), seal, reasons, require)
+        record = make_record(verification, sha256_file(onnx_path), plan.decided_by, notes)
+        (staging / "parity.json").write_text(record.to_json(), encoding="utf-8")
+        if record.verdict != "passed":
             progress("keeping the evidence")
-            save_evidence(staging, onnx_path.name, reference)
-            folder = reject(staging, Path(output), spec.name)
-            raise ParityFailed(_failure(record), f"Everything to reproduce it: python {folder / 'replay.py'}")
+            _reject(staging, Path(output), spec.name, reference, record)
         progress("publishing")
         folder = publish(staging, Path(output), spec.name)
-    return Artifact(folder, folder / onnx_path.name, _loaded(network, checkpoint), record)
+    return Artifact(folder, folder / onnx_path.name, _loaded(network, checkpoint), record.to_dict(), verification)
+
+
+def _model_package(spec: ModelSpec) -> dict[str, str]:
+    """Return the package of another's model, for the seal: who reads the file elsewhere has to know it."""
+    package = package_of(spec.name)
+    return {} if package is None else {MODEL_PACKAGE: package}
 
 
 def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callable[[str], None]) -> bytes:
@@ -140,47 +144,32 @@ def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callabl
     return finish(simplify(model), seal)
 
 
-def verify(
-    onnx_path: Path,
-    reference: Reference,
-    seal: Seal,
-    legs: Mapping[str, Mapping[str, str]],
-    decided_by: Mapping[str, str],
-    *,
-    npu: tuple[NpuRun, Effect] | None = None,
-) -> dict[str, Any]:
-    """Compare an exported file with its reference and return the content of its parity.json.
+def verify_file(
+    onnx_path: Path, subject: Subject, seal: Seal, reasons: Mapping[str, str], require: Sequence[str] = ()
+) -> Verification:
+    """Run every leg that can run on an exported file or its network, and compare them.
 
-    The ONNX leg is built from what is sealed in the file alone. Where the NPU's leg ran, it is compared with both.
+    Args:
+        onnx_path: The exported file; its leg is built from what is sealed in it alone.
+        subject: What the legs run.
+        seal: What the file was meant to say about itself.
+        reasons: Why legs will not run, from `choose_legs`.
+        require: Backends whose legs have to run.
+
     """
-    expected = json.loads(seal.to_json())
-    with load(onnx_path, backend="onnx") as candidate:
-        comparisons, onnx = compare_file(expected, reference, candidate)
-    content = None
-    if npu is not None:
-        of_npu, content = compare_npu(reference, onnx, *npu)
-        comparisons += of_npu
-    return make_record(
-        seal=expected,
-        onnx_sha256=sha256_file(onnx_path),
-        legs=legs,
-        decided_by=decided_by,
-        reference=reference,
-        comparisons=comparisons,
-        npu=content,
+    expected = {**json.loads(seal.to_json()), "digest": content_digest(onnx_path)}
+    sealed = json.loads(read_seal(onnx_path).to_json())
+    return verify(expected, sealed, subject, run_legs(subject, reasons, require))
+
+
+def _reject(staging: Path, output: Path, name: str, reference: Reference, record: Record) -> None:
+    """Keep what failed with all that reproduces it, and raise the error that says so."""
+    save_evidence(staging, f"{name}.onnx", reference)
+    folder = reject(staging, output, name)
+    raise ParityFailed(
+        f"the exported file does not compute what the network computes: {failure(record)}",
+        f"Everything to reproduce it: python {folder / 'replay.py'}",
     )
-
-
-def _run_npu(
-    legs: dict[str, dict[str, Any]], reference: Reference, network: nn.Module, progress: Callable[[str], None]
-) -> tuple[NpuRun, Effect] | None:
-    """Run the NPU's leg where it is to run, and note on what."""
-    if legs["npu"]["status"] != "ran":
-        return None
-    progress("running the NPU")
-    run = run_npu(reference, network)
-    legs["npu"] |= npu_status(run)
-    return run, hf32_effect(reference, network)
 
 
 def _check_request(opset: int, batch: str | int) -> None:
@@ -190,42 +179,8 @@ def _check_request(opset: int, batch: str | int) -> None:
         raise UsageError(f"batch {batch!r} is neither dynamic nor a positive number", "For example --batch 1.")
 
 
-def _choose_legs(backends: Sequence[str], require: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return each leg's status; looked at before any work is done."""
-    for name in (*backends, *require):
-        if name not in LEGS:
-            raise UsageError(f"there is no leg {name!r}", did_you_mean(name, LEGS))
-    legs = {}
-    for name in LEGS:
-        if name not in backends and name not in require:
-            reason: str | None = "not asked for"
-        elif name not in BACKENDS:
-            reason = "this version has no such backend"
-        else:
-            reason = why_not(name)
-        legs[name] = {"status": "ran", "device": "cpu"} if reason is None else {"status": "not run", "reason": reason}
-        if reason is not None and name in require:
-            cause = reason.splitlines()[0]
-            raise ParityIncomplete(
-                f"the {name} leg cannot run: {cause}; nothing was published",
-                "Leave it out of --require, or make it available.",
-            )
-        if name in _NEEDED and name not in (*backends, *require):
-            raise UsageError(
-                f"nothing is published without the {name} leg", "Name it in --backends, or leave that out."
-            )
-        if reason is not None and name in _NEEDED:
-            raise BackendError(
-                f"an export needs {name}: {reason.splitlines()[0]}", "Install it: pip install 'cvport[export]'"
-            )
-    return legs
-
-
 def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | int, tools: dict[str, str]) -> Seal:
     """Return what the exported file will say about itself."""
-    # A path of this machine would make the same weights give other bytes elsewhere.
-    is_address = checkpoint.origin.startswith(("ms:", "hf:", "seeded:"))
-    origin = checkpoint.origin if is_address else Path(checkpoint.origin).name
     return Seal(
         schema_version=SCHEMA_VERSION,
         model=spec.name,
@@ -236,10 +191,20 @@ def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | 
         labels=plan.labels,
         preprocess=asdict(plan.preprocess),
         postprocess=asdict(plan.postprocess),
-        weights={"sha256": checkpoint.sha256, "origin": origin, "untrained": checkpoint.untrained},
+        weights={
+            "sha256": checkpoint.sha256,
+            "origin": _sealed_origin(checkpoint.origin),
+            "untrained": checkpoint.untrained,
+        },
         opset=OPSET,
         tools=tools,
     )
+
+
+def _sealed_origin(origin: str) -> str:
+    """Return where weights came from: a path of this machine would make the same weights give other bytes elsewhere."""
+    address = parse_address(origin)
+    return address.path.name if isinstance(address, LocalFile) else str(address)
 
 
 def _loaded(network: nn.Module, checkpoint: Checkpoint) -> str:
@@ -247,13 +212,3 @@ def _loaded(network: nn.Module, checkpoint: Checkpoint) -> str:
 
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return str(LoadReport(len(checkpoint.state), len(network.state_dict()), parameters))
-
-
-def _failure(record: dict[str, Any]) -> str:
-    failed = [entry for entry in record["comparisons"] if entry["verdict"] != "passed"]
-    where = " ".join(part for part in (failed[0][key] for key in ("tier", "case", "what")) if part)
-    reasons = "; ".join(failed[0]["reasons"][:2])
-    return (
-        f"the exported file does not compute what the network computes: {len(failed)} of "
-        f"{len(record['comparisons'])} comparisons, first {where}: {failed[0]['verdict']}, {reasons}"
-    )

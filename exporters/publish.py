@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ArtifactError
-from ..models.weights.checkpoint import sha256_file
+from ..models.weights.digest import sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

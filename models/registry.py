@@ -38,6 +38,15 @@ def known_names() -> list[str]:
     return [*MODELS, *(entry.name for entry in found if plugins.clash(entry, found, MODELS) is None)]
 
 
+def is_known(name: str) -> bool:
+    """Tell whether there is a model of this name, usable or not."""
+    if name in MODELS:
+        return True
+    from . import plugins
+
+    return any(plugin.name == name for plugin in plugins.installed())
+
+
 def survey(kinds: Collection[str] | None = None) -> list[Entry]:
     """Return an entry for each model; those of other packages that cannot be used have a reason.
 
@@ -71,8 +80,8 @@ def get_model(name: str) -> ModelSpec:
         raise _unusable(plugin, str(error)) from error
 
 
-def package_of(name: str) -> tuple[str, str] | None:
-    """Return name and version of the package that a model comes from; None for cvport's own.
+def package_of(name: str) -> str | None:
+    """Return the package that a model comes from, such as ``cvport-shapes 0.1.0``; None for cvport's own.
 
     Raises:
         UsageError: There is no model of that name.
@@ -81,7 +90,7 @@ def package_of(name: str) -> tuple[str, str] | None:
     if name in MODELS:
         return None
     plugin = _find(name)
-    return plugin.package, plugin.version
+    return f"{plugin.package} {plugin.version}"
 
 
 def _find(name: str) -> Plugin:

@@ -84,6 +84,19 @@ class Postprocess(Protocol):
     ) -> list[Any]: ...
 
 
+class Signature(NamedTuple):
+    """Names of what goes into a network and comes out of it, in order.
+
+    Attributes:
+        inputs: Names of the inputs.
+        outputs: Names of the outputs.
+
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
 class Plan(NamedTuple):
     """What a checkpoint turns into: everything but the tensors.
 
@@ -307,6 +320,11 @@ class ModelSpec:
         """The model's postprocessing function."""
         function: Postprocess = self._load("postprocess")
         return function
+
+    @property
+    def signature(self) -> Signature:
+        """The names of the network's inputs and outputs, in order."""
+        return Signature((self.input_name,), self.output_names)
 
     @property
     def params_types(self) -> tuple[type[Any], type[Any]]:

@@ -1,51 +1,46 @@
-"""From pictures to results: preprocessing, a backend, postprocessing."""
+"""From images to results: preprocessing, a backend, postprocessing."""
 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 
-from ..errors import ArtifactError, InputError, UsageError, WeightsError, did_you_mean
-from ..models.lazy import resolve
-from ..models.registry import get_model
-from ..models.spec import VariantOptions
-from .backends.onnx import OnnxBackend
-from .backends.registry import BACKENDS, choose_backend
+from ..errors import ArtifactError, InputError, UsageError, did_you_mean
+from .arguments import boxes_by_image, boxes_of, class_ids
 from .kinds.registry import get_kind
-from .seal import Seal, read_params
 from .sources.images import as_image
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
     from typing import Self
 
     from numpy.typing import NDArray
 
     from ..models.results import Result
     from ..models.spec import ModelSpec
-    from ..models.weights.checkpoint import Checkpoint
-    from .backends.registry import Array, Backend
+    from .arguments import Box, Boxes
+    from .backends.base import Array, Backend
+    from .seal import Seal
 
     Image = str | Path | NDArray[np.uint8]
-    Box = Sequence[float] | NDArray[np.floating]
-
-ARTIFACTS = Path("artifacts")
+    OnError = Literal["raise", "return"]
 
 # Larger batches are run in pieces: on a CPU they gain nothing, and memory stays bounded.
 _MAX_BATCH = 8
-_BOX_SIDES = 4
+_ON_ERROR = ("raise", "return")
 
 
-class View(NamedTuple):
+class Region(NamedTuple):
     """What one row of a batch shows.
 
     Attributes:
         image: (h, w, 3) uint8 BGR.
-        box: The part of it, x1 y1 x2 y2 in pixels; None for all of it.
+        box: The part of the image, x1 y1 x2 y2 in pixels; None for all of it.
 
     """
 
@@ -58,15 +53,25 @@ class View(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Milliseconds an image, by stage. Reading the file and the warm-up of a new input shape are not in it."""
+    """Mean milliseconds per image, by stage. Reading the file is not in it.
+
+    Attributes:
+        preprocess: From pixels to the network's input.
+        network: The run of the network, copies to and from the device included.
+        postprocess: From the network's outputs to results.
+        warmup: Whether a run was the first of its shape, in which the backend also prepared itself; such a timing does
+            not belong into a mean.
+
+    """
 
     preprocess: float
     network: float
     postprocess: float
+    warmup: bool = False
 
 
 class Predictor:
-    """A model on a backend. Call it with a picture. Use one predictor a thread: it reuses its input buffer.
+    """A model on a backend. Call it with an image. Use one predictor per thread: it reuses its input buffer.
 
     Attributes:
         spec: The model.
@@ -75,12 +80,30 @@ class Predictor:
         preprocess_params: Parameters of the model's preprocessing.
         postprocess_params: Parameters of the model's postprocessing, thresholds among them.
         untrained: Whether the weights are made up.
-        seal: Of the exported file; None where the network was built from a checkpoint.
+        seal: The seal of the exported file; None where the network was built from a model's name.
+        assumed: What was guessed about the weights, for people; empty for an exported file.
         classes: Class ids that are reported; None for all.
-        batch_size: Rows that the network gets at most in one run. None leaves it at 8 pictures, which are as fast as
-            more on a CPU; the faces of one picture then stay together, however many they are.
+        batch_size: Rows that the network gets at most in one run. None leaves it at 8 images, which are as fast as
+            more on a CPU; the faces of one image then stay together, however many they are.
 
     """
+
+    __slots__ = (
+        "_batch",
+        "_buffer",
+        "_postprocess",
+        "_preprocess",
+        "assumed",
+        "backend",
+        "batch_size",
+        "classes",
+        "labels",
+        "postprocess_params",
+        "preprocess_params",
+        "seal",
+        "spec",
+        "untrained",
+    )
 
     def __init__(
         self,
@@ -93,6 +116,7 @@ class Predictor:
         batch: str | int = "dynamic",
         untrained: bool = False,
         seal: Seal | None = None,
+        assumed: Sequence[str] = (),
     ) -> None:
         self.spec = spec
         self.backend = backend
@@ -101,6 +125,7 @@ class Predictor:
         self.labels = tuple(labels)
         self.untrained = untrained
         self.seal = seal
+        self.assumed = tuple(assumed)
         self.classes: Sequence[int] | None = None
         self.batch_size: int | None = None
         self._batch = batch
@@ -108,77 +133,153 @@ class Predictor:
         self._postprocess = spec.postprocess
         self._buffer = np.empty((0, 3, *preprocess_params.input_size), dtype=np.float32)
 
-    def __call__(self, image: Image, *, face_boxes: Sequence[Box] | None = None) -> Result:
-        """Return what the model finds in one picture.
+    @property
+    def score_threshold(self) -> float:
+        """The score below which detections are dropped; only detectors have it."""
+        return self._setting("score_threshold")
+
+    @score_threshold.setter
+    def score_threshold(self, value: float) -> None:
+        self.postprocess_params = self._with_settings(score_threshold=value)
+
+    @property
+    def iou_threshold(self) -> float:
+        """The IoU above which non-maximum suppression drops a detection; only detectors have it."""
+        return self._setting("iou_threshold")
+
+    @iou_threshold.setter
+    def iou_threshold(self, value: float) -> None:
+        self.postprocess_params = self._with_settings(iou_threshold=value)
+
+    @property
+    def convention(self) -> str | None:
+        """The preprocessing convention that applies, such as "preprocess megvii"; None where the model has but one."""
+        names = {field.name for field in fields(self.preprocess_params)}
+        return f"preprocess {self.preprocess_params.convention}" if "convention" in names else None
+
+    def __call__(
+        self,
+        image: Image,
+        *,
+        face_boxes: Boxes | None = None,
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+    ) -> Result:
+        """Return what the model finds in one image.
 
         Args:
             image: A path, or (h, w, 3) uint8 BGR pixels.
-            face_boxes: For models that look at faces: (F, 4) x1 y1 x2 y2 in pixels of the picture, all run together;
-                None takes the whole picture for one face.
-
-        """
-        return self.predict_batch([image], face_boxes=None if face_boxes is None else [face_boxes])[0]
-
-    def predict_batch(
-        self, images: Sequence[Image], *, face_boxes: Sequence[Sequence[Box] | None] | None = None
-    ) -> list[Result]:
-        """Return what the model finds in each picture; *face_boxes* are those of each picture."""
-        return self.predict_timed(images, face_boxes=face_boxes)[0]
-
-    def predict_timed(
-        self, images: Sequence[Image], *, face_boxes: Sequence[Sequence[Box] | None] | None = None
-    ) -> tuple[list[Result], Timing]:
-        """Return the results, and the mean time an image.
-
-        Args:
-            images: Paths or (h, w, 3) uint8 BGR arrays.
-            face_boxes: See `predict_batch`.
+            face_boxes: For models that look at faces: (F, 4) x1 y1 x2 y2 in pixels of the image, all run together, or
+                one box of four numbers; None takes the whole image for one face.
+            score_threshold: For this call, instead of the predictor's.
+            iou_threshold: For this call, instead of the predictor's.
 
         Raises:
-            InputError: A picture or a box cannot be used.
-            UsageError: The model looks at whole pictures only.
+            InputError: The image or a box cannot be used.
+            UsageError: The model takes no boxes, or has no such threshold.
             ArtifactError: The network's outputs are not finite.
 
         """
-        views = self._views([as_image(image) for image in images], face_boxes)
-        results: list[Any] = []
-        seconds = np.zeros(3)
-        size = self._rows_at_once(views)
-        flat = [view for views_of_one in views for view in views_of_one]
-        for chunk in (flat[start : start + size] for start in range(0, len(flat), size)):
-            start = time.perf_counter()
-            inputs, frames = self.prepare(chunk)
-            prepared = time.perf_counter()
-            self.backend.warm_up({self.spec.input_name: inputs})
-            warm = time.perf_counter()
-            outputs = self.backend.run({self.spec.input_name: inputs})
-            self._check_finite(outputs)
-            ran = time.perf_counter()
-            choice = {} if self.classes is None else {"classes": self.classes}
-            results += self._postprocess(outputs, frames, self.postprocess_params, self.labels, **choice)
-            seconds += (prepared - start, ran - warm, time.perf_counter() - ran)
-        if face_boxes is not None:
-            found = iter(results)
-            join = get_kind(self.spec.kind).join
-            assert join is not None
-            results = [join([next(found) for _ in views_of_one], self.spec) for views_of_one in views]
-        return results, Timing(*(seconds * 1000 / max(len(images), 1)).tolist())
+        boxes = None if face_boxes is None else [face_boxes]
+        return self.predict_batch(
+            [image], face_boxes=boxes, score_threshold=score_threshold, iou_threshold=iou_threshold
+        )[0]
 
-    def prepare(self, views: Sequence[View]) -> tuple[Array, list[Any]]:
-        """Return the (N, 3, H, W) float32 network input of some pictures or parts of them, and their frames.
+    @overload
+    def predict_batch(
+        self,
+        images: Sequence[Image],
+        *,
+        face_boxes: Sequence[Boxes | None] | None = None,
+        on_error: Literal["raise"] = "raise",
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+    ) -> list[Result]: ...
 
-        The array is reused by the next call. Where the file has a fixed batch, the rest of it is filled with zeros.
+    @overload
+    def predict_batch(
+        self,
+        images: Sequence[Image],
+        *,
+        face_boxes: Sequence[Boxes | None] | None = None,
+        on_error: OnError,
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+    ) -> list[Result | InputError]: ...
+
+    def predict_batch(
+        self,
+        images: Sequence[Image],
+        *,
+        face_boxes: Sequence[Boxes | None] | None = None,
+        on_error: OnError = "raise",
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+    ) -> list[Result] | list[Result | InputError]:
+        """Return what the model finds in each image; see `predict_timed`."""
+        results: list[Any] = self.predict_timed(
+            images,
+            face_boxes=face_boxes,
+            on_error=on_error,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+        )[0]
+        return results
+
+    def predict_timed(
+        self,
+        images: Sequence[Image],
+        *,
+        face_boxes: Sequence[Boxes | None] | None = None,
+        on_error: OnError = "raise",
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+    ) -> tuple[list[Result | InputError], Timing]:
+        """Return the results, and the mean time per image.
+
+        Args:
+            images: Paths or (h, w, 3) uint8 BGR arrays.
+            face_boxes: The boxes of each image, as `__call__` takes them.
+            on_error: "return" puts an InputError in the place of the result of an image that cannot be used, or whose
+                boxes cannot; "raise" raises the first.
+            score_threshold: For this call, instead of the predictor's.
+            iou_threshold: For this call, instead of the predictor's.
+
+        Raises:
+            InputError: An image or a box cannot be used, and errors are raised.
+            UsageError: The model takes no boxes, or has no such threshold.
+            ArtifactError: The network's outputs are not finite.
+
         """
-        rows = len(views) if self._batch == "dynamic" else int(self._batch)
-        if len(self._buffer) < rows:
-            self._buffer = np.zeros((rows, 3, *self.preprocess_params.input_size), dtype=np.float32)
-        inputs = self._buffer[:rows]
-        frames = [
-            self._preprocess(view.image, self.preprocess_params, out=row, **view.place())[1]
-            for view, row in zip(views, inputs, strict=False)
+        if on_error not in _ON_ERROR:
+            raise UsageError(f"there is no on_error {on_error!r}", did_you_mean(str(on_error), _ON_ERROR))
+        params = self._with_settings(score_threshold=score_threshold, iou_threshold=iou_threshold)
+        job = _Job(len(images), params, collects=on_error == "return")
+        regions = self._regions(job, images, face_boxes)
+        size = self._rows_at_once([part for part in regions if part is not None])
+        flat = [(index, region) for index, parts in enumerate(regions) for region in parts or ()]
+        for start in range(0, len(flat), size):
+            self._run(job, flat[start : start + size])
+        join = None if face_boxes is None else get_kind(self.spec.kind).join
+        results: list[Any] = [
+            error or (found[0] if join is None else join(found, self.spec))
+            for error, found in zip(job.errors, job.found, strict=True)
         ]
-        inputs[len(views) :] = 0
-        return inputs, frames
+        return results, job.timing()
+
+    def prepare(self, regions: Sequence[Region]) -> tuple[Array, list[Any]]:
+        """Return the (N, 3, H, W) float32 network input of some images or parts of them, and their transforms.
+
+        A transform maps what is found in a row back to its image. The array is reused by the next call. Where the file
+        has a fixed batch, the rest of it is filled with zeros.
+
+        Raises:
+            InputError: A box cannot be used.
+
+        """
+        rows = self._rows(len(regions))
+        transforms = [self._fill(region, row) for region, row in zip(regions, rows, strict=False)]
+        return self._finish(rows, len(regions)), transforms
 
     def close(self) -> None:
         """Release the backend."""
@@ -190,23 +291,111 @@ class Predictor:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _views(
-        self, images: list[NDArray[np.uint8]], face_boxes: Sequence[Sequence[Box] | None] | None
-    ) -> list[list[View]]:
-        """Return what of each picture goes through the network."""
-        if face_boxes is None:
-            return [[View(image)] for image in images]
-        if not self.spec.takes_boxes:
-            raise UsageError(f"{self.spec.name} looks at whole pictures, not at faces", "Leave the face boxes out.")
-        return [
-            [View(image)] if boxes is None else [View(image, _box(box)) for box in boxes]
-            for image, boxes in zip(images, face_boxes, strict=True)
-        ]
+    def adjust(self, changes: Mapping[str, Any], classes: Sequence[str | int] | str | None = None) -> None:
+        """Set what a user wants otherwise than the model's defaults.
 
-    def _rows_at_once(self, views: list[list[View]]) -> int:
+        Args:
+            changes: Postprocessing parameters by name; None leaves one as it is.
+            classes: Names or numbers of the classes to report; None leaves them.
+
+        Raises:
+            UsageError: The model has no such parameter or class, or a value makes no sense.
+
+        """
+        extra = () if classes is None or get_kind(self.spec.kind).selects_classes else ("classes",)
+        self.postprocess_params = self._with_settings(*extra, **changes)
+        if classes is not None:
+            names = [classes] if isinstance(classes, str) else classes
+            self.classes = class_ids(names, self.labels, self.spec.translations)
+
+    def _setting(self, name: str) -> float:
+        if name not in {field.name for field in fields(self.postprocess_params)}:
+            raise AttributeError(f"{self.spec.name} has no {name}")
+        value: float = getattr(self.postprocess_params, name)
+        return value
+
+    def _with_settings(self, *foreign: str, **changes: Any) -> Any:  # noqa: ANN401
+        """Return the postprocessing parameters with changes; None changes nothing, *foreign* is never there."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        if not given and not foreign:
+            return self.postprocess_params
+        known = {field.name for field in fields(self.postprocess_params)}
+        unknown = [*(name for name in given if name not in known), *foreign]
+        if unknown:
+            raise UsageError(
+                f"{self.spec.name} has no setting {', '.join(unknown)}", "Detectors have it; leave it out."
+            )
+        try:
+            return replace(self.postprocess_params, **given)
+        except (ValueError, TypeError) as error:
+            raise UsageError(f"these settings make no sense: {error}", "Thresholds are between 0 and 1.") from error
+
+    def _regions(
+        self, job: _Job, images: Sequence[Image], face_boxes: Sequence[Boxes | None] | None
+    ) -> list[list[Region] | None]:
+        """Return what of each image goes through the network; None for an image that cannot be used."""
+        boxes: Sequence[Any] = [None] * len(images)
+        if face_boxes is not None:
+            if not self.spec.takes_boxes or get_kind(self.spec.kind).join is None:
+                raise UsageError(f"{self.spec.name} looks at whole images, not at faces", "Leave the face boxes out.")
+            boxes = boxes_by_image(face_boxes, len(images))
+        regions: list[list[Region] | None] = []
+        for index, (image, given) in enumerate(zip(images, boxes, strict=True)):
+            regions.append(None)
+            with job.guard(index):
+                pixels = as_image(image)
+                places = [None] if given is None else boxes_of(given)
+                regions[index] = [Region(pixels, box) for box in places]
+        return regions
+
+    def _run(self, job: _Job, rows: Sequence[tuple[int, Region]]) -> None:
+        """Run one batch: rows of images by their index."""
+        start = time.perf_counter()
+        array = self._rows(len(rows))
+        indices: list[int] = []
+        transforms: list[Any] = []
+        for index, region in rows:
+            with job.guard(index):
+                transforms.append(self._fill(region, array[len(indices)]))
+                indices.append(index)
+        if not indices:
+            return
+        inputs = {self.spec.input_name: self._finish(array, len(indices))}
+        prepared = time.perf_counter()
+        self.backend.warm_up(inputs)
+        warm = self.backend.is_warm(inputs)
+        started = time.perf_counter()
+        outputs = self.backend.run(inputs)
+        self._check_finite(outputs)
+        ran = time.perf_counter()
+        choice = {} if self.classes is None else {"classes": self.classes}
+        results = self._postprocess(outputs, transforms, job.params, self.labels, **choice)
+        for index, result in zip(indices, results, strict=True):
+            job.found[index].append(result)
+        job.add((prepared - start, ran - started, time.perf_counter() - ran), warm=warm)
+
+    def _rows(self, count: int) -> Array:
+        """Return rows of the input buffer, at least so many."""
+        rows = count if self._batch == "dynamic" else int(self._batch)
+        if len(self._buffer) < rows:
+            self._buffer = np.zeros((rows, 3, *self.preprocess_params.input_size), dtype=np.float32)
+        return self._buffer[:rows]
+
+    def _fill(self, region: Region, row: Array) -> Any:  # noqa: ANN401
+        """Write the network input of a region into a row, and return the transform back to its image."""
+        return self._preprocess(region.image, self.preprocess_params, out=row, **region.place())[1]
+
+    def _finish(self, rows: Array, count: int) -> Array:
+        """Return the network input of which the first rows were filled."""
+        if self._batch == "dynamic":
+            return rows[:count]
+        rows[count:] = 0
+        return rows
+
+    def _rows_at_once(self, regions: Sequence[Sequence[Region]]) -> int:
         if self._batch != "dynamic":
             return int(self._batch)
-        return self.batch_size or max(_MAX_BATCH, *map(len, views), 1)
+        return self.batch_size or max(_MAX_BATCH, *map(len, regions), 1)
 
     def _check_finite(self, outputs: Mapping[str, Array]) -> None:
         # A sum of squares is not finite if any term is not: one fast pass without a temporary array.
@@ -218,246 +407,34 @@ class Predictor:
             )
 
 
-def load(
-    model: str | Path,
-    *,
-    backend: str = "auto",
-    weights: str | Path | None = None,
-    options: VariantOptions | None = None,
-    device: str | None = None,
-    threads: int | None = None,
-    score_threshold: float | None = None,
-    iou_threshold: float | None = None,
-    max_detections: int | None = None,
-    class_agnostic: bool | None = None,
-    classes: Sequence[str] | None = None,
-    batch_size: int | None = None,
-    precision: str | None = None,
-    offline: bool = False,
-    cache_dir: Path | None = None,
-    artifacts: Path = ARTIFACTS,
-) -> Predictor:
-    """Return a predictor.
+class _Job:
+    """One call: what was found in each image, what cannot be used, and the time that it took."""
 
-    Args:
-        model: An exported .onnx file, or a model's name.
-        backend: "auto", "onnx", "npu" or "torch".
-        weights: For torch and npu: what to build the network from; see `cvport.models.weights.checkpoint.open_weights`.
-        options: For torch or npu and a model's name: what the weights do not tell.
-        device: "cpu", "cuda:0", "npu:0" ...; None for the backend's default.
-        threads: Of the network; None for the backend's default.
-        score_threshold: Instead of the model's default.
-        iou_threshold: Instead of the model's default.
-        max_detections: Instead of the model's default.
-        class_agnostic: Instead of the model's default.
-        classes: Report only classes of these names.
-        batch_size: Rows that the network gets at most in one run; see `Predictor`.
-        precision: For npu: "strict" (float32, the default), "production" (as the device computes when nothing is
-            said) or "fp16".
-        offline: Never use the network to find weights.
-        cache_dir: Where downloaded weights are kept.
-        artifacts: Where the published artifact of a model's name is looked for.
+    def __init__(self, images: int, params: Any, *, collects: bool) -> None:  # noqa: ANN401
+        self.params = params
+        self.errors: list[InputError | None] = [None] * images
+        self.found: list[list[Any]] = [[] for _ in range(images)]
+        self._collects = collects
+        self._seconds = np.zeros(3)
+        self._warm = True
 
-    Raises:
-        BackendError: The backend or device is not available; looked at before anything else.
-        UsageError: An unknown model, class or option.
-        ArtifactError: The exported file is missing, foreign or damaged.
-        WeightsError: The weights cannot be found or do not fit.
+    @contextmanager
+    def guard(self, index: int) -> Iterator[None]:
+        """Keep an InputError as that of an image, where errors are collected."""
+        try:
+            yield
+        except InputError as error:
+            if not self._collects:
+                raise
+            self.errors[index] = self.errors[index] or error
 
-    """
-    # An exported file alone cannot be run by what needs the network.
-    name = choose_backend(backend, device, networks=weights is not None or not _is_file(model))
-    _check_precision(name, precision)
-    request = _Request(name, device, threads, precision, options or VariantOptions(), weights, offline, cache_dir)
-    if BACKENDS[name].needs == "onnx":
-        predictor = _from_file(_find_artifact(model, artifacts), request)
-    elif _is_file(model):
-        predictor = _from_file_and_weights(Path(model), request)
-    else:
-        predictor = _from_weights(get_model(str(model)), request)
-    changes = {
-        "score_threshold": score_threshold,
-        "iou_threshold": iou_threshold,
-        "max_detections": max_detections,
-        "class_agnostic": class_agnostic,
-    }
-    _adjust(predictor, {key: value for key, value in changes.items() if value is not None}, classes)
-    predictor.batch_size = batch_size
-    return predictor
+    def add(self, seconds: tuple[float, float, float], *, warm: bool) -> None:
+        """Add the time of a batch."""
+        self._seconds += seconds
+        self._warm = self._warm and warm
 
-
-def _check_precision(backend: str, precision: str | None) -> None:
-    known = BACKENDS[backend].precisions
-    if precision is not None and precision not in known:
-        hint = did_you_mean(precision, known) if known else "Only the NPU has a choice of precision; leave it out."
-        raise UsageError(f"backend {backend} has no precision {precision!r}", hint)
-
-
-def _adjust(predictor: Predictor, changes: Mapping[str, Any], classes: Sequence[str] | None) -> None:
-    """Set what a user wants otherwise than the model's defaults."""
-    known = {field.name for field in fields(predictor.postprocess_params)}
-    foreign = [name for name in changes if name not in known]
-    if classes is not None and not get_kind(predictor.spec.kind).selects_classes:
-        foreign.append("classes")
-    if foreign:
-        raise UsageError(f"{predictor.spec.name} has no setting {', '.join(foreign)}", "Detectors have; leave it out.")
-    try:
-        predictor.postprocess_params = replace(predictor.postprocess_params, **changes)
-    except ValueError as error:
-        raise UsageError(f"these settings make no sense: {error}", "Thresholds are between 0 and 1.") from error
-    predictor.classes = None if classes is None else _class_ids(classes, predictor.labels)
-
-
-def _box(box: Box) -> Box:
-    """Return a box, if it is four numbers; whether it is a place in the picture, preprocessing tells."""
-    if len(box) != _BOX_SIDES:
-        raise InputError(f"a face box has 4 numbers, not {len(box)}", "Give x1, y1, x2, y2 in pixels of the picture.")
-    return box
-
-
-class _Request(NamedTuple):
-    backend: str
-    device: str | None
-    threads: int | None
-    precision: str | None
-    options: VariantOptions
-    weights: str | Path | None
-    offline: bool
-    cache_dir: Path | None
-
-    def open_backend(self, runnable: object) -> Any:  # noqa: ANN401
-        """Open the backend on what it runs: a path, or a network."""
-        target = f"{BACKENDS[self.backend].module}:open_backend"
-        choice = {} if self.precision is None else {"precision": self.precision}
-        return resolve(target, f"{__package__}.backends")(runnable, self.device, self.threads, **choice)
-
-    def open_weights(self, spec: ModelSpec) -> Checkpoint:
-        from ..models.weights.checkpoint import (
-            open_weights,  # not needed to run a file, and every start would pay for it
-        )
-
-        return open_weights(spec, self.weights, offline=self.offline, cache_dir=self.cache_dir)
-
-
-def _find_artifact(model: str | Path, artifacts: Path) -> Path:
-    """Return the exported file that *model* means."""
-    if _is_file(model):
-        return Path(model)
-    name = get_model(str(model)).name
-    path = artifacts / name / f"{name}.onnx"
-    if not path.is_file():
-        raise ArtifactError(
-            f"{name} has not been exported here: there is no {path}",
-            f"Export it: cvexport {name}  (untrained, to try it out: cvexport {name} --weights seeded)",
-        )
-    return path
-
-
-def _is_file(model: str | Path) -> bool:
-    return isinstance(model, Path) or model.lower().endswith(".onnx")
-
-
-def _from_file(path: Path, request: _Request) -> Predictor:
-    """Return a predictor of an exported file, from what is sealed in it alone."""
-    if request.options != VariantOptions():
-        raise UsageError(
-            "the input size, preprocessing, activation and labels are fixed in an exported file",
-            "Export it again with these options, or run --backend torch with --weights.",
-        )
-    backend = request.open_backend(path)
-    spec, seal = read_seal(backend.metadata, path)
-    if request.weights is not None:
-        _check_origin(seal, request.weights, path)
-    if list(spec.output_names) != backend.outputs or backend.inputs != [spec.input_name]:
-        raise ArtifactError(f"{path} has not the inputs and outputs of {spec.name}", "Export it again: cvexport MODEL")
-    return _sealed_predictor(spec, seal, path, backend, batch=seal.batch)
-
-
-def _from_file_and_weights(path: Path, request: _Request) -> Predictor:
-    """Return a predictor of the network that an exported file was made from, with what is sealed in the file."""
-    with OnnxBackend(path) as reader:
-        spec, seal = read_seal(reader.metadata, path)
-    sealed = seal.weights.get("sha256")
-    if request.weights is None:
-        raise WeightsError(
-            f"{request.backend} runs the network, not {path.name}, and needs the weights it was made from",
-            f"Give them: --weights FILE ({seal.weights.get('origin')}, sha256 {sealed})",
-        )
-    if request.options != VariantOptions():
-        raise UsageError("the variant is fixed in an exported file", "Leave the options out, or give the model's name.")
-    checkpoint = request.open_weights(spec)
-    if checkpoint.sha256 != sealed:
-        raise WeightsError(
-            f"{request.weights} are not the weights that {path} was made from",
-            f"Sealed sha256 {sealed}, these have {checkpoint.sha256}.",
-        )
-    plan = spec.plan(checkpoint, VariantOptions(activation=seal.variant.get("activation")))
-    backend = request.open_backend(spec.fuse(spec.build_network(checkpoint.state, plan.variant)))
-    return _sealed_predictor(spec, seal, path, backend)
-
-
-def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
-    """Return a predictor of a network built from weights."""
-    checkpoint = request.open_weights(spec)
-    plan = spec.plan(checkpoint, request.options)
-    backend = request.open_backend(spec.fuse(spec.build_network(checkpoint.state, plan.variant)))
-    return Predictor(spec, backend, plan.preprocess, plan.postprocess, plan.labels, untrained=checkpoint.untrained)
-
-
-def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
-    """Refuse weights that the file was not made from; they would be ignored without a word."""
-    from ..models.weights.checkpoint import sha256_file
-
-    given = Path(weights)
-    if given.is_file():
-        same = sha256_file(given) == seal.weights.get("sha256")
-    else:
-        same = ("seeded:0" if str(weights) == "seeded" else str(weights)) == seal.weights.get("origin")
-    if not same:
-        raise WeightsError(
-            f"{path} was made from {seal.weights.get('origin')}, not from {weights}",
-            f"Export those first (cvexport {seal.model} --weights {weights}), or run --backend torch.",
-        )
-
-
-def read_seal(metadata: dict[str, str], path: Path) -> tuple[ModelSpec, Seal]:
-    """Return the model and the seal of an exported file.
-
-    Raises:
-        ArtifactError: There is no seal, or none that this version knows.
-
-    """
-    seal = Seal.from_metadata(metadata, path)
-    try:
-        return get_model(seal.model), seal
-    except UsageError as error:
-        raise ArtifactError(f"{path} holds {seal.model!r}, a model unknown to this version", error.hint) from error
-
-
-def _sealed_predictor(
-    spec: ModelSpec, seal: Seal, path: Path, backend: Backend, batch: str | int = "dynamic"
-) -> Predictor:
-    preprocess_type, postprocess_type = spec.params_types
-    return Predictor(
-        spec,
-        backend,
-        read_params(preprocess_type, seal.preprocess, f"the sealed preprocessing of {path}"),
-        read_params(postprocess_type, seal.postprocess, f"the sealed postprocessing of {path}"),
-        seal.labels,
-        batch=batch,
-        untrained=seal.untrained,
-        seal=seal,
-    )
-
-
-def _class_ids(names: Sequence[str], labels: Sequence[str]) -> list[int]:
-    """Return the ids of classes given by name or by number."""
-    ids = []
-    for name in names:
-        if name in labels:
-            ids.append(labels.index(name))
-        elif name.isdecimal() and int(name) < len(labels):
-            ids.append(int(name))
-        else:
-            raise UsageError(f"there is no class {name!r}", did_you_mean(name, labels))
-    return ids
+    def timing(self) -> Timing:
+        """Return the mean per image that was run."""
+        ran = sum(error is None for error in self.errors)
+        preprocess, network, postprocess = (self._seconds * 1000 / max(ran, 1)).tolist()
+        return Timing(preprocess, network, postprocess, not self._warm)

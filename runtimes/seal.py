@@ -1,15 +1,40 @@
-"""The seal: what an exported file says about itself, enough to run it with nothing else."""
+"""The seal: what an exported file says about itself, enough to run it with nothing else.
+
+The seal is the text of one metadata entry of the file. It is read from the file's bytes: no session is opened for it.
+"""
 
 from __future__ import annotations
 
+import io
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+import logging
+import re
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, UsageError
+from ..models.registry import get_model, is_known
+from .digests import cached_digest
+from .onnx_file import hash_outside, hash_stream_outside, read_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..models.spec import ModelSpec
+    from .onnx_file import OnnxHeader
 
 KEY = "cvport"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Among the tools of a seal: name and version of the package that the model comes from, where it is not cvport itself.
+MODEL_PACKAGE = "model"
+# Version 1 has none of the optional fields, and its parameters may lack fields that were added since.
+_LEGACY_VERSION = 1
+
+_AGAIN = "Export it again: cvexport MODEL"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SIDES = 2
+
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -19,7 +44,7 @@ class Seal:
     """The metadata of an exported file.
 
     Attributes:
-        schema_version: Of this structure.
+        schema_version: The version of this structure: 2, or 1 in older files.
         model: The model's name.
         title: The variant in a few words.
         variant: The structure of the network.
@@ -29,8 +54,11 @@ class Seal:
         preprocess: Parameters of the model's preprocessing.
         postprocess: Parameters of the model's postprocessing.
         weights: ``sha256``, ``origin`` and ``untrained``.
-        opset: Of the file.
-        tools: The version of each tool that took part.
+        opset: The file's version of ONNX's operators.
+        tools: The version of each tool that took part in the export.
+        form: The form of the file's outputs; None is "raw", the network's own.
+        probe: The recipe of an input with expected outputs; None where the file has none.
+        digest: SHA-256 of the file's bytes without its metadata entry; None where it was sealed without.
 
     """
 
@@ -46,57 +74,223 @@ class Seal:
     weights: dict[str, Any]
     opset: int
     tools: dict[str, str]
+    form: str | None = None
+    probe: dict[str, Any] | None = None
+    digest: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("model", "title"):
+            _check(isinstance(getattr(self, name), str), name, "is no text")
+        for name in ("variant", "preprocess", "postprocess", "weights", "tools"):
+            _check(isinstance(getattr(self, name), dict), name, "is no object")
+        size, labels, batch = self.input_size, self.labels, self.batch
+        _check(
+            isinstance(size, tuple) and len(size) == _SIDES and all(map(_is_count, size)), "input_size", "is no size"
+        )
+        _check(batch == "dynamic" or _is_count(batch), "batch", "is neither dynamic nor a number of images")
+        _check(isinstance(labels, tuple) and all(isinstance(label, str) for label in labels), "labels", "are no texts")
+        _check(_is_count(self.opset), "opset", "is no version")
+        _check(isinstance(self.form, str | None), "form", "is no text")
+        _check(isinstance(self.probe, dict | None), "probe", "is no object")
+        digest = self.digest
+        _check(digest is None or (isinstance(digest, str) and _SHA256.fullmatch(digest)), "digest", "is no SHA-256")
 
     @property
     def untrained(self) -> bool:
         """Whether the weights are made up."""
         return bool(self.weights.get("untrained"))
 
+    @property
+    def is_legacy(self) -> bool:
+        """Whether an older version made it: fields that its parameters lack then have their defaults."""
+        return self.schema_version == _LEGACY_VERSION
+
     def to_json(self) -> str:
-        """Return the text that the file holds under `KEY`."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """Return the text that the file holds under `KEY`; optional fields that are None are left out."""
+        content = asdict(self)
+        kept = {name: value for name, value in content.items() if value is not None or name not in _OPTIONAL}
+        return json.dumps(kept, sort_keys=True, ensure_ascii=False)
 
     @classmethod
-    def from_metadata(cls, metadata: dict[str, str], path: object) -> Seal:
-        """Read the seal of a file.
+    def from_json(cls, text: str, path: object) -> Seal:
+        """Read the text of a file's seal.
 
         Args:
-            metadata: The custom metadata of the file.
-            path: For messages.
+            text: The value of the metadata entry `KEY`.
+            path: The file, for messages.
 
         Raises:
-            ArtifactError: There is no seal, or none that this version can read.
+            ArtifactError: This version cannot read it.
 
         """
-        again = "Export it again: cvexport MODEL"
-        if KEY not in metadata:
-            raise ArtifactError(f"{path} was not made by cvexport (it has no {KEY!r} metadata)", again)
         try:
-            content = json.loads(metadata[KEY])
+            content = json.loads(text)
             version = content["schema_version"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ArtifactError(f"the metadata of {path} cannot be read", again) from error
-        if version != SCHEMA_VERSION:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ArtifactError(f"the metadata of {path} cannot be read", _AGAIN) from error
+        if type(version) is not int or version not in (_LEGACY_VERSION, SCHEMA_VERSION):
             raise ArtifactError(
-                f"{path} has metadata of schema {version!r}, this version reads {SCHEMA_VERSION}",
+                f"{path} has metadata of schema {version!r}, this version reads {_LEGACY_VERSION} and {SCHEMA_VERSION}",
                 "Use the cvport version that made it, or export it again.",
             )
-        return read_params(cls, content, f"the metadata of {path}")
+        optional = _OPTIONAL if version == SCHEMA_VERSION else frozenset()
+        return _build(cls, content, f"the metadata of {path}", optional, frozenset() if optional else _OPTIONAL)
 
 
-def read_params(kind: type[_T], content: object, where: str) -> _T:
+def _with_default(kind: type[Any]) -> frozenset[str]:
+    """Return the names of a dataclass's fields that have a default."""
+    return frozenset(
+        field.name for field in fields(kind) if field.default is not MISSING or field.default_factory is not MISSING
+    )
+
+
+_OPTIONAL = _with_default(Seal)
+
+
+def read_seal(path: Path) -> Seal:
+    """Return the seal of a file, from its bytes alone.
+
+    Raises:
+        ArtifactError: The file is missing or no ONNX file; it has no seal, or none that this version can read.
+
+    """
+    header = read_header(path)
+    texts = [entry.value for entry in header.metadata if entry.key == KEY]
+    if not texts:
+        raise ArtifactError(
+            f"{path} was not made by cvexport: it has no {KEY!r} metadata ({_describe(header)})",
+            "Run a file that cvexport made, or export the model: cvexport MODEL --weights W",
+        )
+    if len(texts) > 1:
+        raise ArtifactError(f"{path} is not a usable ONNX model: it holds {len(texts)} entries {KEY!r}", _AGAIN)
+    return Seal.from_json(texts[0], path)
+
+
+def sealed_model(seal: Seal, path: object) -> ModelSpec:
+    """Return the model that a file is an export of.
+
+    Raises:
+        ArtifactError: The model is not installed here, or its package is broken.
+
+    """
+    package = seal.tools.get(MODEL_PACKAGE)
+    try:
+        return get_model(seal.model)
+    except UsageError as error:
+        if is_known(seal.model):
+            raise ArtifactError(f"{path} cannot be run: {error.message}", error.hint) from error
+        if isinstance(package, str):
+            raise ArtifactError(
+                f"{path} holds {seal.model!r}, a model of {package}, which is not installed",
+                f"Install the package: pip install {package.partition(' ')[0]}",
+            ) from error
+        raise ArtifactError(f"{path} holds {seal.model!r}, a model unknown to this version", error.hint) from error
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256, in hex, of a file's bytes without its seal.
+
+    Raises:
+        ArtifactError: The file is missing or no ONNX file.
+
+    """
+    return hash_outside(path, KEY)
+
+
+def content_digest_of(data: bytes) -> str:
+    """Return the SHA-256, in hex, of an ONNX file's bytes without its seal.
+
+    Raises:
+        MalformedError: The bytes are not those of an ONNX file.
+
+    """
+    return hash_stream_outside(io.BytesIO(data), KEY)
+
+
+def digest_fits(path: Path, seal: Seal) -> bool | None:
+    """Tell whether a file's bytes have the digest of its seal; None where it has none.
+
+    A digest that was computed is kept in the user's cache: the next look at the same file costs a fraction of a
+    millisecond. External data of a file of more than 2 GB is not in the digest.
+    """
+    if seal.digest is None:
+        return None
+    return cached_digest(path, content_digest) == seal.digest
+
+
+def check_digest(path: Path, seal: Seal) -> None:
+    """Refuse a file whose bytes are not those that were sealed; say so where nothing was sealed.
+
+    Raises:
+        ArtifactError: The file was altered.
+
+    """
+    fits = digest_fits(path, seal)
+    if fits is None:
+        _log.warning("%s was sealed without a digest: whether it was altered after export cannot be seen", path)
+    elif not fits:
+        raise ArtifactError(
+            f"{path} was altered after export: its content does not have the digest that is sealed in it",
+            "Copy it again from where it was exported, or export it again: cvexport MODEL",
+        )
+
+
+def sealed_params(spec: ModelSpec, seal: Seal, path: object) -> tuple[Any, Any]:
+    """Return the preprocessing and the postprocessing parameters of a file.
+
+    Raises:
+        ArtifactError: They do not fit the model.
+
+    """
+    preprocess, postprocess = spec.params_types
+    return (
+        read_params(preprocess, seal.preprocess, f"the sealed preprocessing of {path}", legacy=seal.is_legacy),
+        read_params(postprocess, seal.postprocess, f"the sealed postprocessing of {path}", legacy=seal.is_legacy),
+    )
+
+
+def read_params(kind: type[_T], content: object, where: str, *, legacy: bool = False) -> _T:
     """Build a frozen dataclass from its JSON form: the very fields, lists as tuples.
+
+    Args:
+        kind: The dataclass.
+        content: What JSON gave.
+        where: What it is of, for messages.
+        legacy: Whether fields that have a default may be missing.
 
     Raises:
         ArtifactError: Fields are missing or unknown, or hold what they must not.
 
     """
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if not isinstance(content, dict) or set(content) != known:
-        given = set(content) if isinstance(content, dict) else set()
-        wrong = ", ".join(sorted(known ^ given)) or "everything"
-        raise ArtifactError(f"{where} does not fit {kind.__name__} (differs in: {wrong})", "Export the model again.")
+    return _build(kind, content, where, _with_default(kind) if legacy else frozenset())
+
+
+def _build(
+    kind: type[_T], content: object, where: str, optional: frozenset[str], unknown: frozenset[str] = frozenset()
+) -> _T:
+    """Build a dataclass from its JSON form; *optional* fields may be missing, *unknown* ones may not be there."""
+    known = {field.name for field in fields(kind)} - unknown  # type: ignore[arg-type]
+    given = set(content) if isinstance(content, dict) else set()
+    wrong = (given - known) | (known - given - optional)
+    if not isinstance(content, dict) or wrong:
+        names = ", ".join(sorted(wrong)) or "everything"
+        raise ArtifactError(f"{where} does not fit {kind.__name__} (differs in: {names})", "Export the model again.")
     try:
         return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"{where} cannot be used: {error}", "Export the model again.") from error
+
+
+def _check(fits: object, name: str, problem: str) -> None:
+    if not fits:
+        raise ValueError(f"{name} {problem}")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _describe(header: OnnxHeader) -> str:
+    """Return the versions of a file, for a message about one that another tool made."""
+    opset = header.opsets.get("", 0)
+    return f"ONNX IR version {header.ir_version}, opset {opset}" if opset else f"ONNX IR version {header.ir_version}"

@@ -2,86 +2,43 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-
-
-class Golden(NamedTuple):
-    """What upstream's code computes with made-up weights."""
-
-    manifest: dict[str, Any]
-    state: dict[str, np.ndarray]
-    input: np.ndarray
-    outputs: Mapping[str, np.ndarray]
+from helpers.goldens import Golden, load_golden, load_golden_yolox
+from helpers.shared import ground_truth
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    if not SHARED.is_dir():
-        pytest.skip(f"the ground truth is not here: {SHARED}")
-    return SHARED
+    """The folder of the ground truth."""
+    return ground_truth()
 
 
 @pytest.fixture(scope="session")
-def real(shared: Path) -> Path:
+def real() -> Path:
     """Trained weights, photos, and what the original runtimes find in them."""
-    folder = shared / "real"
-    if not folder.is_dir():
-        pytest.skip(f"the trained weights are not here: {folder}")
-    return folder
+    return ground_truth("real")
 
 
 @pytest.fixture(scope="session")
-def golden_yolox(shared: Path) -> Callable[[str, int], Golden]:
+def golden_yolox() -> Callable[..., Golden]:
     """``golden_yolox(config, seed)``."""
-    seeded = _module(shared / "goldens/seeded.py")
-    manifests = _module(shared / "goldens/yolox_manifest.py")
-
-    def load(config: str, seed: int = 0) -> Golden:
-        folder = shared / "goldens/yolox" / config
-        path = folder / f"golden_seed{seed}.npz"
-        if not path.is_file():
-            pytest.skip(f"the ground truth is not here: {path}")
-        manifest = manifests.manifest_for_seed(str(folder / "manifest.json"), seed)
-        state = seeded.seeded_state_dict(manifest, seed)
-        return Golden(manifest, state, seeded.seeded_input(manifest["input_shape"], seed), np.load(path))
-
-    return load
+    return load_golden_yolox
 
 
 @pytest.fixture(scope="session")
-def golden_nanodet(shared: Path) -> Golden:
+def golden_nanodet() -> Golden:
     """Three classes, seed 0, 320x320."""
-    folder = shared / "goldens/nanodet"
-    if not folder.is_dir():
-        pytest.skip(f"the ground truth is not here: {folder}")
-    seeded = _module(shared / "goldens/seeded.py")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    state = seeded.seeded_state_dict(manifest, 0) | dict(np.load(folder / "constants.npz"))
-    pixels = seeded.seeded_input(manifest["input"]["shape_golden"], 0)
-    return Golden(manifest, state, pixels, np.load(folder / "golden_seed0.npz"))
+    return load_golden("nanodet")
 
 
 @pytest.fixture(scope="session")
-def golden_landmarks68(shared: Path) -> Golden:
+def golden_landmarks68() -> Golden:
     """300W, seed 0."""
-    folder = shared / "goldens/landmarks68"
-    if not folder.is_dir():
-        pytest.skip(f"the ground truth is not here: {folder}")
-    seeded = _module(shared / "goldens/seeded.py")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    state = seeded.seeded_state_dict(manifest, 0) | dict(np.load(folder / "constants.npz"))
-    pixels = seeded.seeded_input(manifest["input"]["shape_golden"], 0)
-    return Golden(manifest, state, pixels, np.load(folder / "golden_small_seed0.npz"))
+    return load_golden("landmarks68", "golden_small_seed0.npz")
 
 
 @pytest.fixture
@@ -128,12 +85,3 @@ def nano_artifact(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
 def nano_batch_2(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
     """The same network in a file that takes two pictures at a time."""
     return export_nano(tmp_path_factory.mktemp("nano_batch_2"), batch=2)
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -247,7 +247,7 @@ def test_public_names_resolve():
     for name in cvport.__all__:
         assert getattr(cvport, name) is not None
         assert name in vars(cvport), "fetched once"
-    assert cvport.load is import_module("cvport.runtimes.predictor").load
+    assert cvport.load is import_module("cvport.runtimes.load").load
     assert cvport.export is import_module("cvport.exporters.export").export
     assert issubclass(cvport.WeightsError, cvport.CvportError)
 

@@ -10,33 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import CvportError, ParityFailed, ParityIncomplete, UsageError
+from ...errors import ArtifactError, CvportError, ParityFailed, ParityIncomplete, UsageError
 from ...models.registry import get_model, known_names, survey
 from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import choose_backend
-from ...runtimes.commands.console import (
-    overview,
-    progress,
-    run_command,
-    set_verbosity,
-    show_error,
+from ...runtimes.commands.console import overview, progress, run_command, set_verbosity, show_error
+from ...runtimes.commands.options import (
+    download_options,
+    option_group,
     take_variant_options,
     variant_options,
+    verbosity_options,
+    weights_option,
 )
 from ...runtimes.kinds.registry import KINDS
-from ..export import LEGS, Artifact, export
+from ...runtimes.load import is_exported_file
+from ..export import Artifact, export
 from ..gate.capture import complete, make_capture
+from ..gate.legs import backend_names
 from ..graphs.trace import OPSET
 from ..publish import verify_sums
-from ..report.record import read_record, record_text
-from ..report.text import render, render_summary
+from ..report.record import Record, read_record
+from ..report.text import failure, nearest_to_limit, render, render_summary
 from .doctor import examine
 from .doctor import render as render_doctor
 from .new import new
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ...models.plugins import Entry
 
 _EXAMPLES = """\b
@@ -72,39 +72,47 @@ def cvexport() -> None:
     """Export a model to an ONNX file that is proved equal to it."""
 
 
-def _export_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that every export has."""
-    for option in (
-        click.option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
-        click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors."),
-        click.option("--json", "as_json", is_flag=True, help="Print the result as JSON."),
-        click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept."),
-        click.option("--offline", is_flag=True, help="Never download weights."),
-        click.option(
-            "--probes",
-            type=click.Path(path_type=Path),
-            multiple=True,
-            metavar="DIR",
-            help="Pictures to compare on.",
-        ),
-        click.option("--require", default="", metavar="A,B", help="Legs without which nothing is published."),
-        click.option("--backends", default=",".join(LEGS), show_default=True, help="Legs to compare, where available."),
-        click.option(
-            "--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file."
-        ),
-        click.option("--opset", type=int, default=OPSET, show_default=True, help="Of the file."),
-        click.option(
-            "-o",
-            "--output",
-            type=click.Path(path_type=Path),
-            default=Path("artifacts"),
-            show_default=True,
-            metavar="DIR",
-            help="Publish to DIR/MODEL/, reject to DIR/rejected/.",
-        ),
-    ):
-        command = option(command)
-    return command
+_probes_option = click.option(
+    "--probes",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Folder of images to compare on, besides the built-in ones; may be repeated.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_export_options = option_group(
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        default=Path("artifacts"),
+        show_default=True,
+        metavar="DIR",
+        help="Publish to DIR/MODEL/, reject to DIR/rejected/.",
+    ),
+    click.option("--opset", type=int, default=OPSET, show_default=True, help="ONNX opset version."),
+    click.option("--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file."),
+    click.option(
+        "--backends",
+        default=",".join(backend_names()),
+        show_default=True,
+        metavar="A,B",
+        help="Backends to compare, where they are available.",
+    ),
+    click.option("--require", default="", metavar="A,B", help="Backends without which nothing is published (exit 7)."),
+    _probes_option,
+    download_options,
+    _json_option,
+    verbosity_options,
+)
+
+
+def _check_shared(weights: str | None) -> None:
+    """Refuse weights that belong to one model."""
+    from ...models.weights.files import Sample, Seeded, parse_address  # needs numpy, which --help does not
+
+    if weights is not None and not isinstance(parse_address(weights), Seeded | Sample):
+        raise UsageError(f"the models do not share the weights {weights}", "Leave it out, or give seeded[:N].")
 
 
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
@@ -124,9 +132,15 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 
 @click.command(context_settings=_SETTINGS, epilog=_EXAMPLES)
 @click.argument("model")
-@click.option("--weights", metavar="W", help="A file, folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N].")
+@weights_option()
 @variant_options
-@click.option("--tolerance", "tolerances", multiple=True, metavar="OUT:FIGURE=X", help="Replaces a derived limit.")
+@click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    metavar="OUT:FIGURE=X",
+    help="Limit to use instead of the derived one, such as cls_0:atol=1e-3; may be repeated.",
+)
 @_export_options
 def _export_command(
     *,
@@ -144,18 +158,23 @@ def _export_command(
     with progress(quiet) as show:
         settings = {**_settings(options), "progress": show}
         artifact = export(model, weights=weights, options=variant, tolerances=tolerances, **settings)
-    record = artifact.record
     if as_json:
         click.echo(_to_json(_content(artifact)))
         return
-    note = "  (untrained weights)" if record["untrained"] else ""
-    click.echo(f"{record['title']}{note}: {artifact.loaded}")
-    click.echo(render(record))
-    click.echo(f"\n{record['verdict']}: {artifact.onnx}\nlegs: {_legs(record)}")
+    record = Record.from_dict(artifact.record)
+    note = "  (untrained weights)" if record.untrained else ""
+    click.echo(f"{record.verdict}: {artifact.onnx}\n{record.title}{note}: {artifact.loaded}")
+    click.echo(render(record, verbose=verbose))
+    if not verbose:
+        click.echo(f"all figures: {artifact.parity}, or -v")
 
 
 @cvexport.command("all", context_settings=_SETTINGS)
-@click.option("--weights", metavar="seeded[:N]", help="Untrained weights; else each model's own address.")
+@click.option(
+    "--weights",
+    metavar="seeded[:N]",
+    help="Untrained weights for all models, instead of each model's own address.",
+)
 @_export_options
 def _all(
     *,
@@ -170,8 +189,7 @@ def _all(
     The exit code is 0 if all passed, else the largest of those that the models would have given alone.
     """
     set_verbosity(quiet, verbose)
-    if weights is not None and weights.partition(":")[0] != "seeded":
-        raise UsageError(f"the models do not share the weights {weights}", "Leave it out, or give seeded[:N].")
+    _check_shared(weights)
     settings = _settings(options)
     rows = []
     for name in _usable_models(quiet=quiet):
@@ -197,8 +215,14 @@ def _usable_models(*, quiet: bool) -> list[str]:
 
 
 def _content(artifact: Artifact) -> dict[str, Any]:
-    paths = {"onnx": str(artifact.onnx), "parity": str(artifact.parity), "loaded": artifact.loaded}
-    return {**paths, **artifact.record}
+    nearest = nearest_to_limit(Record.from_dict(artifact.record))
+    return {
+        "onnx": str(artifact.onnx),
+        "parity": str(artifact.parity),
+        "loaded": artifact.loaded,
+        "nearest": "" if nearest is None else f"{nearest.share:.0%} ({nearest.what})",
+        **artifact.record,
+    }
 
 
 def _failure(name: str, error: CvportError) -> dict[str, Any]:
@@ -213,15 +237,20 @@ def _to_json(content: object) -> str:
 
 @cvexport.command("capture", context_settings=_SETTINGS)
 @click.argument("model", metavar="MODEL|FILE.onnx")
-@click.option("--device", metavar="npu:N", help="The device; the first where not given.")
-@click.option("--weights", metavar="W", help="What the network is built from, for a file too.")
+@click.option("--device", metavar="npu:N", help="Device to run on; the first where not given.")
+@weights_option(", needed for a file too")
 @variant_options
-@click.option("--probes", type=click.Path(path_type=Path), multiple=True, metavar="DIR", help="Pictures to run.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("capture.npz"), show_default=True)
-@click.option("--offline", is_flag=True, help="Never download weights.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept.")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+@_probes_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("capture.npz"),
+    show_default=True,
+    help="File to write.",
+)
+@download_options
+@verbosity_options
 def _capture(
     *,
     model: str,
@@ -234,7 +263,7 @@ def _capture(
     set_verbosity(quiet, verbose)
     choose_backend("npu", options["device"])
     variant = take_variant_options(options)
-    if variant != VariantOptions() and model.lower().endswith(".onnx"):
+    if variant != VariantOptions() and is_exported_file(model):
         raise UsageError("the variant is fixed in an exported file", "Leave the options out, or give the model's name.")
     with progress(quiet) as show:
         capture = make_capture(model, options=variant, progress=show, **options)
@@ -244,26 +273,32 @@ def _capture(
 
 @cvexport.command("parity", context_settings=_SETTINGS)
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
-@click.option("--capture", "capture", type=click.Path(path_type=Path), help="Adds the captured leg of an NPU.")
-@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
-def _parity(*, file: Path, capture: Path | None, as_json: bool) -> None:
+@click.option(
+    "--capture", type=click.Path(path_type=Path), metavar="FILE.npz", help="Capture of an NPU to compare and add."
+)
+@_json_option
+@click.option("-v", "--verbose", is_flag=True, help="Print every table.")
+def _parity(*, file: Path, capture: Path | None, as_json: bool, verbose: bool) -> None:
     """Show how a published FILE compares, or complete that with a capture.
 
     With --capture the record and the sums change if the verdict is passed; the file keeps its bytes.
     """
+    if not file.exists():
+        raise ArtifactError(f"no such file: {file}", "Check the path; cvexport MODEL writes one.")
     if capture is not None:
         record = complete(file, capture)
     else:
         verify_sums(file.absolute().parent)
         record = read_record(file.with_name("parity.json"))
-    text = f"{record['title']}\n{render(record)}\n\n{record['verdict']}\nlegs: {_legs(record)}"
-    click.echo(record_text(record).rstrip() if as_json else text)
-    if record["verdict"] != "passed":
-        raise ParityFailed(f"{file} differs from its network on the NPU; the artifact is as before")
+    text = f"{record.verdict}: {file}\n{record.title}\n{render(record, verbose=verbose)}"
+    click.echo(record.to_json().rstrip() if as_json else text)
+    if record.verdict != "passed":
+        unchanged = "; the artifact is as before" if capture is not None else ""
+        raise ParityFailed(f"{file} does not compute what its network computes{unchanged}: {failure(record)}")
 
 
 @cvexport.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@_json_option
 def _doctor(*, as_json: bool) -> None:
     """Print what the legs need and have here, for a bug report."""
     found = examine()
@@ -314,16 +349,6 @@ def _defaults(kind: type[Any]) -> str:
     """Return the fields of a parameter dataclass with their defaults."""
     values = ((field.name, field.default) for field in fields(kind))
     return ", ".join(name if value is MISSING else f"{name} {value}" for name, value in values)
-
-
-def _legs(record: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {_leg(leg)}" for name, leg in record["legs"].items())
-
-
-def _leg(leg: dict[str, Any]) -> str:
-    notes = [leg["reason"].splitlines()[0]] if "reason" in leg else []
-    notes += [word for word in ("captured", "simulated") if leg.get(word)]
-    return f"{leg['status']} ({', '.join(notes)})" if notes else str(leg["status"])
 
 
 def _comma_separated(text: str) -> list[str]:

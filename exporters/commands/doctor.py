@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ...runtimes.backends.registry import BACKENDS, why_not
+from ...runtimes.backends.registry import BACKENDS, unavailable_reason
 
 _PACKAGES = {
     "cvport": "",
@@ -45,7 +45,7 @@ def examine() -> dict[str, Any]:
     variables = {name: os.environ.get(name) for name in _VARIABLES}  # before anything sets one
     legs = {}
     for name, entry in BACKENDS.items():
-        reason = why_not(name)
+        reason = unavailable_reason(name)
         cause, _, step = (reason or "").partition("\n")
         state = {"ready": True} if reason is None else {"ready": False, "cause": cause, "next": step}
         legs[name] = {"what": entry.summary, **state}

@@ -1,6 +1,6 @@
-"""An NPU's leg in a file: written on the machine with the device, compared on any other.
+"""A device's legs in a file: written on the machine with the device, compared on any other.
 
-A capture is an .npz of the pictures, the network inputs, PyTorch's outputs and the NPU's, with a JSON description and
+A capture is an .npz of the images, the network inputs, PyTorch's outputs and the device's, with a JSON description and
 one SHA-256 over all of it.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,31 +18,30 @@ import numpy as np
 
 from ...errors import ArtifactError, WeightsError
 from ...models.registry import get_model
-from ...models.spec import VariantOptions
-from ...models.weights.checkpoint import open_weights, sha256_file
-from ...runtimes.backends.onnx import OnnxBackend
-from ...runtimes.predictor import load, read_seal
-from ...runtimes.seal import read_params
+from ...models.weights.digest import sha256_file
+from ...runtimes.load import find_exported_file, prepare_network
+from ...runtimes.seal import read_seal
 from ..publish import replace_files, verify_sums
-from ..replay import evidence_arrays, rebuild_reference
-from ..report.record import cases_to_dict, environment, floor_from_dict, limits_to_dict, read_record, record_text
-from .kinds import KINDS, Decoder
-from .npu_leg import PRECISIONS, Effect, NpuRun, compare_npu, hf32_effect, npu_status, run_npu
-from .parity import LegCase, make_reference, row, run_leg
+from ..report.record import comparison_entries, environment, leg_entry, read_record
+from .evidence import describe, evidence_arrays, rebuild_reference, rounding_from_dict
+from .legs import LEGS, Leg, LegRun, Subject
 from .probes import all_cases
+from .reference import decode_again, make_reference
+from .verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ...models.spec import ModelSpec, Plan
+    from ...models.spec import ModelSpec, Plan, VariantOptions
     from ...models.weights.checkpoint import Checkpoint
-    from ...runtimes.seal import Seal
-    from .parity import Reference
+    from ..report.record import Record
 
 SCHEMA_VERSION = 1
 _META, _DIGEST = "meta", "sha256"
 # What a capture and a file must agree on to be about the same network and the same way to and from it.
 _SHARED = ("model", "variant", "input_size", "labels", "preprocess", "postprocess")
+# The legs of a capture: those of the device.
+_BACKEND = "npu"
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,8 @@ class Capture:
 
         """
         again = "Make it again on the machine with the device: cvexport capture"
+        if not path.exists():
+            raise ArtifactError(f"no such file: {path}", "Check the path; cvexport capture writes one.")
         try:
             with np.load(path, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in content.files}
@@ -122,9 +123,9 @@ def make_capture(
     Args:
         model: A model's name, or an exported file, whose own weights then have to be given.
         device: "npu" or "npu:N"; None is the first.
-        weights: See `cvport.models.weights.checkpoint.open_weights`.
-        options: For a model's name: what the weights do not tell.
-        probes: Folders of pictures to run, besides the built-in ones.
+        weights: See `cvport.models.weights.files.open_weights`.
+        options: For a model's name: settings that cannot be inferred from the checkpoint.
+        probes: Folders of images to run, besides the built-in ones.
         offline: Never download.
         cache_dir: Where downloads are kept.
         progress: Called with the name of each step.
@@ -136,43 +137,46 @@ def make_capture(
 
     """
     progress("loading weights")
-    spec, seal, path = _open_model(model)
-    checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)
-    plan = spec.plan(checkpoint, options) if seal is None else _sealed_plan(spec, checkpoint, seal)
-    network = spec.build_network(checkpoint.state, plan.variant)
+    path = find_exported_file(model)
+    seal = None if path is None else read_seal(path)
+    spec = get_model(str(model) if seal is None else seal.model)
+    prepared = prepare_network(spec, weights, options, seal=seal, offline=offline, cache_dir=cache_dir)
+    checkpoint, plan, network = prepared.checkpoint, prepared.plan, prepared.network
     progress("running PyTorch")
-    cases = all_cases(probes, "dynamic", faces=spec.takes_boxes)
+    cases = all_cases(probes, "dynamic", boxes=spec.takes_boxes)
     reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=())
     progress("running the NPU")
-    run = run_npu(reference, network, device)
+    subject = Subject(reference, network, device=device)
+    runs = [leg.run(leg, subject) for leg in _device_legs()]
     arrays = evidence_arrays(reference)
-    for precision, leg in run.legs.items():
-        for i, case in enumerate(leg):
-            arrays |= {f"{i}/npu/{precision}/{name}": value for name, value in case.outputs.items()}
+    for run in runs:
+        for i, case in enumerate(run.cases):
+            arrays |= {f"{i}/npu/{run.leg.precision}/{name}": value for name, value in case.outputs.items()}
     meta = {
         "schema_version": SCHEMA_VERSION,
         "seal": _describe(spec, plan, checkpoint),
         "onnx_sha256": None if path is None else sha256_file(path),
-        "cases": cases_to_dict(reference),
-        "noise_floor": {name: asdict(stats) for name, stats in reference.floor.items()},
-        "limits": limits_to_dict(reference.limits),
-        "hf32_effect": hf32_effect(reference, network).to_dict(),
+        **describe(reference),
+        "hf32_effect": subject.hf32.to_dict(),
         "environment": environment(),
-        "npu": {"device": run.device, "settings": run.settings},
+        "npu": {"device": runs[0].device, "settings": {run.leg.precision: dict(run.settings) for run in runs}},
     }
     return Capture(json.loads(json.dumps(meta)), arrays)
 
 
-def complete(onnx_path: Path, capture_path: Path) -> dict[str, Any]:
-    """Compare the captured leg with an exported file, and add it to the record of the artifact.
+def _device_legs() -> list[Leg]:
+    return [leg for leg in LEGS if leg.backend == _BACKEND]
+
+
+def complete(onnx_path: Path, capture_path: Path) -> Record:
+    """Compare the captured legs with an exported file, and add them to the record of the artifact.
 
     Args:
         onnx_path: The file in its published artifact.
         capture_path: The capture.
 
     Returns:
-        The content of the new parity.json. It is published if its verdict is "passed": the record and the sums
-        change, the file does not.
+        The new record. It is published if its verdict is "passed": the record and the sums change, the file does not.
 
     Raises:
         ArtifactError: The file, its artifact or the capture is missing, damaged, altered or of another schema; the
@@ -180,50 +184,56 @@ def complete(onnx_path: Path, capture_path: Path) -> dict[str, Any]:
         WeightsError: The capture was made with other weights.
 
     """
+    if not onnx_path.exists():
+        raise ArtifactError(f"no such file: {onnx_path}", "Check the path; cvexport MODEL writes one.")
     capture = Capture.read(capture_path)
     folder = onnx_path.absolute().parent
     verify_sums(folder)
     before = read_record(folder / "parity.json")
-    with load(onnx_path, backend="onnx") as candidate:
-        seal = json.loads(candidate.seal.to_json()) if candidate.seal else {}
-        _check_belongs(capture, seal, onnx_path)
-        reference = rebuild_reference(capture.arrays, capture.meta)
-        onnx = run_leg(reference, candidate)
-    run = _captured_run(capture, reference)
-    comparisons, content = compare_npu(reference, onnx, run, _captured_effect(capture, reference))
-    record = _merge(before, [entry.to_dict() for entry in comparisons], content)
-    record["legs"]["npu"] = {"status": "ran", **npu_status(run), "captured": capture.digest}
-    record["npu"]["captured_on"] = capture.meta["environment"]
-    if record["verdict"] == "passed":
-        replace_files(folder.parent, folder.name, {"parity.json": record_text(record).encode()})
+    seal = json.loads(read_seal(onnx_path).to_json())
+    _check_belongs(capture, seal, onnx_path)
+    reference = rebuild_reference(capture.arrays, capture.meta, capture.meta["seal"])
+    effect = rounding_from_dict(capture.meta["hf32_effect"], reference.spec.kind)
+    subject = Subject(reference, file=onnx_path, stored_effect=effect)
+    captured = {leg.name: replace(leg, run=_from_capture(capture)) for leg in _device_legs()}
+    rows = [captured.get(leg.name, leg) for leg in LEGS if leg.needed or leg.name in captured]
+    verification = verify(seal, None, subject, [row.run(row, subject) for row in rows])
+    legs = {run.leg.name: leg_entry(verification, run) for run in verification.legs if run.leg.name in captured}
+    entries = [entry for entry in comparison_entries(verification) if entry.legs.partition("-")[2] in captured]
+    kept = [entry for entry in before.comparisons if entry.legs.partition("-")[2] not in captured]
+    failed = any(entry.verdict != "passed" and entry.counts for entry in (*kept, *entries))
+    record = replace(
+        before,
+        legs={**before.legs, **legs},
+        comparisons=(*kept, *entries),
+        verdict="failed" if failed else "passed",
+    )
+    if record.verdict == "passed":
+        replace_files(folder.parent, folder.name, {"parity.json": record.to_json().encode()})
     return record
 
 
-def _open_model(model: str | Path) -> tuple[ModelSpec, Seal | None, Path | None]:
-    """Return the spec of a name, or of an exported file with its seal."""
-    if not str(model).lower().endswith(".onnx"):
-        return get_model(str(model)), None, None
-    path = Path(model)
-    with OnnxBackend(path) as reader:
-        spec, seal = read_seal(reader.metadata, path)
-    return spec, seal, path
+def _from_capture(capture: Capture) -> Callable[[Leg, Subject], LegRun]:
+    """Return a way to run a device's leg: its outputs as stored, its results decoded from them again."""
 
-
-def _sealed_plan(spec: ModelSpec, checkpoint: Checkpoint, seal: Seal) -> Plan:
-    """Return the plan that an exported file was made by."""
-    if checkpoint.sha256 != seal.weights.get("sha256"):
-        raise WeightsError(
-            f"{checkpoint.origin} are not the weights that the file was made from",
-            f"Sealed sha256 {seal.weights.get('sha256')}, these have {checkpoint.sha256}.",
+    def run(leg: Leg, subject: Subject) -> LegRun:
+        npu, reference = capture.meta["npu"], subject.reference
+        names = reference.spec.output_names
+        outputs = [
+            {name: capture.arrays[f"{i}/npu/{leg.precision}/{name}"] for name in names}
+            for i in range(len(reference.cases))
+        ]
+        return LegRun(
+            leg,
+            "ran",
+            device=npu["device"],
+            settings=npu["settings"][leg.precision],
+            cases=decode_again(reference, outputs),
+            captured=capture.digest,
+            environment=capture.meta["environment"],
         )
-    size = None if spec.stride is None else (seal.input_size[0], seal.input_size[1])
-    plan = spec.plan(checkpoint, VariantOptions(input_size=size, activation=seal.variant.get("activation")))
-    preprocess, postprocess = spec.params_types
-    return plan._replace(
-        preprocess=read_params(preprocess, seal.preprocess, "the sealed preprocessing"),
-        postprocess=read_params(postprocess, seal.postprocess, "the sealed postprocessing"),
-        labels=tuple(seal.labels),
-    )
+
+    return run
 
 
 def _describe(spec: ModelSpec, plan: Plan, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -256,39 +266,3 @@ def _check_belongs(capture: Capture, seal: Mapping[str, Any], onnx_path: Path) -
         )
     if capture.meta["onnx_sha256"] not in (None, sha256_file(onnx_path)):
         raise ArtifactError(f"the capture was made for another file than {onnx_path}", "Capture this one.")
-
-
-def _captured_run(capture: Capture, reference: Reference) -> NpuRun:
-    """Return the NPU's leg as it was: its outputs as stored, its results decoded from them again."""
-    decoder: Decoder = reference.decoder
-    legs: dict[str, list[LegCase]] = {precision: [] for precision in PRECISIONS}
-    for precision in PRECISIONS:
-        for i, case in enumerate(reference.cases):
-            outputs = {name: capture.arrays[f"{i}/npu/{precision}/{name}"] for name in decoder.spec.output_names}
-            results = [
-                decoder(row(outputs, j), frame, best=best)
-                for j, (frame, best) in enumerate(zip(case.frames, case.best, strict=True))
-            ]
-            legs[precision].append(LegCase(outputs, results))
-    npu = capture.meta["npu"]
-    return NpuRun(npu["device"], npu["settings"], legs)
-
-
-def _captured_effect(capture: Capture, reference: Reference) -> Effect:
-    content = capture.meta["hf32_effect"]
-    decoded = KINDS[reference.spec.kind].limit_type(**content["decoded"])
-    return Effect(floor_from_dict(content["tensors"]), decoded)
-
-
-def _merge(before: Mapping[str, Any], comparisons: list[dict[str, Any]], content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record with the NPU's comparisons instead of those it may have had."""
-    kept = [entry for entry in before["comparisons"] if not entry["legs"].endswith("npu")]
-    everything = [*kept, *comparisons]
-    failed = any(entry["verdict"] != "passed" for entry in everything)
-    return {
-        **before,
-        "legs": dict(before["legs"]),
-        "verdict": "failed" if failed else "passed",
-        "comparisons": everything,
-        "npu": dict(content),
-    }

@@ -6,11 +6,12 @@ import importlib.metadata
 import logging
 import warnings
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BackendError, CvportError
 from ...models.lazy import import_torch
-from ...runtimes.seal import KEY, Seal
+from ...runtimes.seal import KEY, content_digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ...models.spec import ModelSpec
+    from ...runtimes.seal import Seal
 
 OPSET = 18
 _TOOLS = ("cvport", "torch", "onnx", "onnxscript", "onnxsim")
@@ -91,7 +93,8 @@ def finish(model: onnx.ModelProto, seal: Seal) -> bytes:
     import onnx
 
     _strip(model)
-    model.metadata_props.add(key=KEY, value=seal.to_json())
+    digest = content_digest_of(_serialize(model))
+    model.metadata_props.add(key=KEY, value=replace(seal, digest=digest).to_json())
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets != {"": seal.opset}:
         raise CvportError(
@@ -101,6 +104,10 @@ def finish(model: onnx.ModelProto, seal: Seal) -> bytes:
         onnx.checker.check_model(model, full_check=True)
     except onnx.checker.ValidationError as error:
         raise CvportError(f"the exported model is not valid ONNX: {error}", "Report this with the versions.") from error
+    return _serialize(model)
+
+
+def _serialize(model: onnx.ModelProto) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 

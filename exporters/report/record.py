@@ -1,28 +1,32 @@
-"""parity.json: everything about one comparison, written and read back. A report needs nothing else."""
+"""parity.json: everything about one comparison, as a typed value. A report needs nothing else.
+
+`parity.schema.json` beside this module describes it. Version 1, which had the NPU's comparisons in a part of their own,
+is read too.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
 import math
+import os
 import platform
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ArtifactError
-from ...runtimes.parity.measure import TensorStats
-from ..gate.policy import Limits, TensorLimit
+from ..gate.evidence import describe, limits_to_dict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from ..gate.parity import Comparison, Reference
-    from ..gate.policy import DecodedLimit
+    from ..gate.legs import LegRun
+    from ..gate.verify import Verification
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _PACKAGES = (
     "cvport",
     "torch",
@@ -38,65 +42,200 @@ _PACKAGES = (
 )
 
 
-def make_record(
-    *,
-    seal: Mapping[str, Any],
-    onnx_sha256: str,
-    legs: Mapping[str, Mapping[str, str]],
-    decided_by: Mapping[str, str],
-    reference: Reference,
-    comparisons: Sequence[Comparison],
-    npu: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Return the content of parity.json.
+@dataclass(frozen=True)
+class Entry:
+    """One compared thing.
 
-    Args:
-        seal: What the file was meant to say about itself.
-        onnx_sha256: Of the file.
-        legs: For each leg, its ``status`` ("ran" or "not run") and what it ran on, or why not.
-        decided_by: For each thing that the weights do not tell, who decided it.
-        reference: The PyTorch leg.
-        comparisons: Everything that was compared and counts.
-        npu: From `compare_npu`, where that leg ran.
+    Attributes:
+        legs: The two legs, such as "torch-onnx"; one where it is about one, none for the seal.
+        tier: "seal", "spread", "tensors" or "decoded".
+        case: Name of the case.
+        what: The output, the image, or the sealed field.
+        figures: Measured figures by name.
+        verdict: "passed", "failed" or "uninformative".
+        reasons: Why it did not pass.
+        borderline: What was within tolerance of a threshold.
+        counts: Whether it decides the verdict of the whole.
 
     """
-    failed = [entry for entry in comparisons if entry.judgement.verdict != "passed"]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "model": seal["model"],
-        "title": seal["title"],
-        "untrained": bool(seal["weights"]["untrained"]),
-        "onnx_sha256": onnx_sha256,
-        "verdict": "failed" if failed else "passed",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "legs": {name: dict(leg) for name, leg in legs.items()},
-        "decided_by": dict(decided_by),
-        "environment": environment(),
-        "seal": dict(seal),
-        "noise_floor": {name: asdict(stats) for name, stats in reference.floor.items()},
-        "limits": limits_to_dict(reference.limits),
-        "cases": cases_to_dict(reference),
-        "comparisons": comparisons_to_dict(comparisons),
-        **({} if npu is None else {"npu": dict(npu)}),
-    }
+
+    legs: str
+    tier: str
+    case: str
+    what: str
+    figures: Mapping[str, Any]
+    verdict: str
+    reasons: tuple[str, ...] = ()
+    borderline: tuple[str, ...] = ()
+    counts: bool = True
 
 
-def cases_to_dict(reference: Reference) -> list[dict[str, Any]]:
-    """Return the JSON form of what was compared on, but for the pictures themselves."""
-    return [
-        {
-            "name": case.name,
-            "pictures": [{"height": p.shape[0], "width": p.shape[1]} for p in (view.image for view in case.views)],
-            "best": case.best,
-            "boxes": [view.box for view in case.views],
-        }
-        for case in reference.cases
-    ]
+@dataclass(frozen=True)
+class LegEntry:
+    """What became of one leg.
+
+    Attributes:
+        status: "ran" or "not run".
+        reason: Why it did not run.
+        device: What it ran on.
+        precision: Precision of its backend; empty for the default.
+        counts: Whether its comparisons decide the verdict.
+        against: The legs that it was compared with.
+        verdict: Verdict of its comparisons; empty where there are none.
+        limits: What it may differ by, where it was compared.
+        settings: What its numbers depend on.
+        simulated: Whether the device was a simulation, which says nothing about a real one.
+        captured: SHA-256 of the capture that it was taken from; empty where it ran beside the others.
+        captured_on: Environment of the machine where it was captured.
+
+    """
+
+    status: str
+    reason: str = ""
+    device: str = ""
+    precision: str = ""
+    counts: bool = True
+    against: tuple[str, ...] = ()
+    verdict: str = ""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    simulated: bool = False
+    captured: str = ""
+    captured_on: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, without what is empty."""
+        always = ("status", "counts")
+        return {name: value for name, value in asdict(self).items() if value or name in always}
 
 
-def comparisons_to_dict(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """Return the JSON form of comparisons."""
-    return [entry.to_dict() for entry in comparisons]
+@dataclass(frozen=True)
+class Record:
+    """The content of a parity.json.
+
+    Attributes:
+        model: Name of the model.
+        title: The variant in a few words.
+        untrained: Whether the weights are made up.
+        onnx_sha256: SHA-256 of the file.
+        verdict: "passed" or "failed".
+        created: UTC time, ISO 8601.
+        legs: What became of each leg, by its name.
+        decided_by: For each thing that the weights do not tell, who decided it.
+        environment: Versions and machine.
+        seal: What the file was meant to say about itself.
+        noise_floor: The reference's own rounding error, by output.
+        limits: What the exported file may differ by.
+        cases: What was compared on, but for the images themselves.
+        comparisons: Everything that was compared.
+        notes: What a reader should know before trusting results, such as a guess that looks wrong.
+
+    """
+
+    model: str
+    title: str
+    untrained: bool
+    onnx_sha256: str
+    verdict: str
+    created: str
+    legs: Mapping[str, LegEntry]
+    decided_by: Mapping[str, str]
+    environment: Mapping[str, str]
+    seal: Mapping[str, Any]
+    noise_floor: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    cases: tuple[Mapping[str, Any], ...]
+    comparisons: tuple[Entry, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        content["legs"] = {name: leg.to_dict() for name, leg in self.legs.items()}
+        content["comparisons"] = [asdict(entry) for entry in self.comparisons]
+        plain: dict[str, Any] = _json_safe({"schema_version": SCHEMA_VERSION, **content})
+        return plain
+
+    def to_json(self) -> str:
+        """Return the text of a parity.json."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Record:
+        """Return the record of a JSON form of this version or the first.
+
+        Raises:
+            KeyError, TypeError, AttributeError: It is none.
+
+        """
+        content = dict(content)
+        if content.pop("schema_version") == 1:
+            content = _from_version_1(content)
+        content["legs"] = {name: LegEntry(**_tuples(leg)) for name, leg in content["legs"].items()}
+        content["comparisons"] = tuple(Entry(**_tuples(entry)) for entry in content["comparisons"])
+        content["cases"] = tuple(content["cases"])
+        content["notes"] = tuple(content.get("notes", ()))
+        return cls(**content)
+
+
+def make_record(
+    verification: Verification, onnx_sha256: str, decided_by: Mapping[str, str], notes: tuple[str, ...] = ()
+) -> Record:
+    """Return the record of a comparison.
+
+    Args:
+        verification: What came out of it.
+        onnx_sha256: SHA-256 of the file.
+        decided_by: For each thing that the weights do not tell, who decided it.
+        notes: See `Record`.
+
+    """
+    seal = verification.seal
+    return Record(
+        model=seal["model"],
+        title=seal["title"],
+        untrained=bool(seal["weights"]["untrained"]),
+        onnx_sha256=onnx_sha256,
+        verdict=verification.verdict,
+        created=_now().isoformat(timespec="seconds"),
+        legs={run.leg.name: leg_entry(verification, run) for run in verification.legs},
+        decided_by=dict(decided_by),
+        environment=environment(),
+        seal=dict(seal),
+        comparisons=comparison_entries(verification),
+        notes=notes,
+        **describe(verification.reference),
+    )
+
+
+def comparison_entries(verification: Verification) -> tuple[Entry, ...]:
+    """Return everything that was compared, as recorded."""
+    return tuple(Entry(**entry.to_dict()) for entry in verification.comparisons)
+
+
+def leg_entry(verification: Verification, run: LegRun) -> LegEntry:
+    """Return what became of one leg, as recorded."""
+    leg, limits = run.leg, verification.limits.get(run.leg.name)
+    return LegEntry(
+        status=run.status,
+        reason=run.reason,
+        device=run.device,
+        precision=leg.precision or "",
+        counts=leg.counts,
+        against=leg.against if run.ran else (),
+        verdict=verification.verdict_of(leg.name) if limits is not None else "",
+        limits={} if limits is None else limits_to_dict(limits),
+        settings=run.settings,
+        simulated=bool(run.settings.get("simulated")),
+        captured=run.captured,
+        captured_on=run.environment,
+    )
+
+
+def _now() -> datetime:
+    """Return the time, or the one that SOURCE_DATE_EPOCH fixes (reproducible-builds.org, specification)."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    return datetime.fromtimestamp(int(fixed), UTC) if fixed.isdecimal() else datetime.now(UTC)
 
 
 def environment() -> dict[str, str]:
@@ -108,55 +247,72 @@ def environment() -> dict[str, str]:
     return {**versions, "python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
 
 
-def write_record(record: Mapping[str, Any], path: Path) -> None:
-    """Write parity.json."""
-    path.write_text(record_text(record), encoding="utf-8")
-
-
-def record_text(record: Mapping[str, Any]) -> str:
-    """Return the text of a parity.json; NaN and infinities, which JSON has no numbers for, become strings."""
-    return json.dumps(_json_safe(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> Record:
     """Read a parity.json.
 
     Raises:
         ArtifactError: It is missing, damaged, or of another schema.
 
     """
+    again = "Export the model again: cvexport MODEL"
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = record["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"cannot read {path}: {error}", "Export the model again.") from error
-    if version != SCHEMA_VERSION:
-        raise ArtifactError(f"{path} has schema {version!r}, this version reads {SCHEMA_VERSION}", "Export again.")
-    return record
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+        if version not in (1, SCHEMA_VERSION):
+            raise ArtifactError(
+                f"{path} has schema {version!r}, this version reads 1 and {SCHEMA_VERSION}",
+                "Use the cvport version that made it, or export again.",
+            )
+        return Record.from_dict(content)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"no such file: {path}", again) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}", again) from error
 
 
-def limits_to_dict(limits: Limits) -> dict[str, Any]:
-    """Return the JSON form of the limits."""
-    tensors = {name: asdict(limit) for name, limit in limits.tensors.items()}
-    return {"tensors": tensors, "decoded": asdict(limits.decoded)}
+def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of version 1 in the form of this one."""
+    legs = {name: dict(leg) for name, leg in content["legs"].items()}
+    comparisons = list(content["comparisons"])
+    legs["onnx"] |= {"against": ["torch"], "limits": content["limits"]}
+    if npu := content.pop("npu", None):
+        simulated = legs["npu"].get("simulated", False)
+        for precision, name in (("strict", "npu"), ("production", "npu-production")):
+            legs[name] = {
+                "status": "ran",
+                "device": legs["npu"].get("device", ""),
+                "precision": precision,
+                "counts": precision == "strict",
+                "against": ["torch", "onnx"],
+                "limits": npu["limits"][precision],
+                "settings": npu["settings"][precision],
+                "simulated": simulated,
+                "captured": legs["npu"].get("captured", ""),
+                "captured_on": npu.get("captured_on", {}),
+            }
+        comparisons += [
+            {**entry, "legs": f"{entry['legs']}-production", "counts": False}
+            for entry in npu["production"]["comparisons"]
+        ]
+    for name, leg in legs.items():
+        known = {entry.name for entry in fields(LegEntry)}
+        legs[name] = {key: value for key, value in leg.items() if key in known}
+        if leg.get("against"):
+            own = [entry for entry in comparisons if entry["legs"].partition("-")[2] == name]
+            legs[name]["verdict"] = "failed" if any(entry["verdict"] != "passed" for entry in own) else "passed"
+    cases = [
+        {**{key: value for key, value in case.items() if key != "pictures"}, "images": case["pictures"]}
+        for case in content["cases"]
+    ]
+    return {**content, "legs": legs, "comparisons": comparisons, "cases": cases}
 
 
-def limits_from_dict(content: Mapping[str, Any], decoded: type[DecodedLimit]) -> Limits:
-    """Return the limits that `limits_to_dict` wrote; *decoded* is the type of those of decoded results."""
-    tensors = {name: TensorLimit(**_numbers(limit)) for name, limit in content["tensors"].items()}
-    return Limits(tensors, decoded(**_numbers(content["decoded"])))
-
-
-def floor_from_dict(content: Mapping[str, Any]) -> dict[str, TensorStats]:
-    """Return the noise floor that a record holds."""
-    return {name: TensorStats(**_numbers(stats)) for name, stats in content.items()}
-
-
-def _numbers(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: float(value) if value in ("nan", "inf", "-inf") else value for key, value in content.items()}
+def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 
 def _json_safe(value: Any) -> Any:  # noqa: ANN401
+    """Return JSON's own types; NaN and infinities, which JSON has no numbers for, become strings."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):

@@ -1,126 +1,179 @@
-"""Printing a comparison for people."""
+"""A record as text for people: the verdict and what is nearest to its limit first, whole tables on demand."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...models.registry import get_model
+from ...runtimes.kinds.registry import get_kind
+from ...runtimes.parity.limits import share_of_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .record import Entry, LegEntry, Record
 
 _SHOWN = 8
+_SHOWN_LABELS = 3
 
 
-class _Column(NamedTuple):
-    """A column of the decoded tier: its title, how a picture's figures fill it, and how the limits do."""
+class Nearest(NamedTuple):
+    """A figure and how much of its limit it takes.
 
-    title: str
-    form: str
-    limit: str = ""
+    Attributes:
+        share: 1 is the limit.
+        text: The figure, its limit and where it was measured.
+        what: The output, or "decoded" and the figure.
 
+    """
 
-# By the model's kind of result.
-_COLUMNS = {
-    "detections": (
-        _Column("matched", "{matched}/{reference}"),
-        _Column("score", "{max_score:.1e}", "{score:.1e}"),
-        _Column("px", "{max_px:.1e}", "{px:.1e}"),
-        _Column("IoU", "{min_iou:.6f}", "{iou:.6f}"),
-    ),
-    "landmarks": (
-        _Column("mean px", "{mean:.1e}", "{mean_px:.1e}"),
-        _Column("std", "{std:.1e}"),
-        _Column("P95", "{p95:.1e}"),
-        _Column("P99", "{p99:.1e}"),
-        _Column("max px", "{max:.1e}", "{px:.1e}"),
-        _Column("< 0.5 px", "{under_half:.1%}"),
-        _Column("< 1 px", "{under_one:.1%}"),
-    ),
-    "classes": (
-        _Column("top-1", "{top1}"),
-        _Column("mean prob", "{mean_prob:.1e}"),
-        _Column("max prob", "{max_prob:.1e}", "{prob:.1e}"),
-        _Column("cosine", "{cosine:.6f}"),
-        _Column("margin", "{margin:.4f}"),
-    ),
-}
+    share: float
+    text: str
+    what: str
 
 
-def render(record: Mapping[str, Any]) -> str:
-    """Return the content of a parity.json as aligned text: the worst case of each output, each picture, what failed."""
-    comparisons: Sequence[Mapping[str, Any]] = record["comparisons"]
-    lines = [_render_decisions(record), ""]
-    lines += _render_legs(record, comparisons, "torch-onnx", record["limits"])
-    if "npu" in record:
-        npu = record["npu"]
-        for precision, entries in (("strict", comparisons), ("production", npu["production"]["comparisons"])):
-            for legs in ("torch-npu", "onnx-npu"):
-                lines += ["", f"{legs}, {precision} precision"]
-                lines += _render_legs(record, entries, legs, npu["limits"][precision])
-        lines += ["", f"production precision: {npu['production']['verdict']} (for the record; strict precision counts)"]
-    lines += _render_notes(comparisons)
+def render(record: Record, *, verbose: bool = False) -> str:
+    """Return a record as aligned text.
+
+    Args:
+        record: What was compared.
+        verbose: Whether to add the tables: the worst case of each output, and each image.
+
+    """
+    lines = [*_decisions(record), ""]
+    if verbose:
+        lines += [*_tables(record), ""]
+    lines += [*(f"note: {note}" for note in record.notes), *_notes(record)]
+    nearest = nearest_to_limit(record)
+    if nearest is not None:
+        lines.append(f"nearest to its limit: {nearest.text}")
+    legs = ", ".join(f"{name} {_leg(leg)}" for name, leg in record.legs.items() if leg.counts)
+    lines.append(f"legs: {legs}")
+    lines += [
+        f"{name}: {leg.verdict} (for the record, it does not decide)"
+        for name, leg in record.legs.items()
+        if leg.verdict and not leg.counts
+    ]
     return "\n".join(lines)
 
 
-def _render_legs(
-    record: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]], legs: str, limits: Mapping[str, Any]
-) -> list[str]:
-    """Return the tables of two legs: the worst case of each output, and each picture."""
+def nearest_to_limit(record: Record) -> Nearest | None:
+    """Return the figure that takes the largest share of its limit, among all that count; None where there is none."""
+    return max(_shares(record), default=None, key=lambda nearest: _rank(nearest.share))
+
+
+def _shares(record: Record) -> Iterator[Nearest]:
+    """Yield every compared figure as a share of its limit."""
+    bounds = get_kind(get_model(record.model).kind).bounds
+    limits = {f"{first}-{name}": leg.limits for name, leg in record.legs.items() for first in leg.against}
+    for entry in record.comparisons:
+        if not entry.counts or entry.legs not in limits:
+            continue
+        place = " ".join(part for part in (entry.legs, entry.case) if part)
+        if entry.tier == "tensors":
+            limit = limits[entry.legs]["tensors"][entry.what]
+            figure, allowed = float(entry.figures["max_abs"]), _allowed(entry, limit)
+            share = figure / allowed if allowed else math.inf if figure else 0.0
+            yield Nearest(share, _near(f"{entry.what} max abs", figure, allowed, share, place), entry.what)
+        elif entry.tier == "decoded":
+            for name, of in bounds.items():
+                figure, allowed = float(entry.figures[of]), float(limits[entry.legs]["decoded"][name])
+                share = share_of_limit(name, figure, allowed)
+                text = _near(f"decoded {name}", figure, allowed, share, f"{place} ({entry.what})")
+                yield Nearest(share, text, f"decoded {name}")
+
+
+def _near(what: str, figure: float, limit: float, share: float, place: str) -> str:
+    return f"{what} {figure:.3g} of {limit:.3g} ({share:.0%}), {place}"
+
+
+def _allowed(entry: Entry, limit: Mapping[str, Any]) -> float:
+    """Return what an output may differ by in a case: the relative part depends on its largest value there."""
+    figures = {name: float(entry.figures[name]) for name in ("max_abs", "max_rel")}
+    largest = figures["max_abs"] / figures["max_rel"] if figures["max_rel"] else 0.0
+    return float(limit["max_abs"]) + float(limit["rtol"]) * largest
+
+
+def _leg(leg: LegEntry) -> str:
+    notes = [leg.reason.splitlines()[0]] if leg.reason else []
+    notes += [word for word, is_so in (("captured", leg.captured), ("simulated", leg.simulated)) if is_so]
+    return f"{leg.status} ({', '.join(notes)})" if notes else leg.status
+
+
+def _tables(record: Record) -> list[str]:
+    """Return the tables of every pair of legs that was compared."""
+    lines = []
+    for name, leg in record.legs.items():
+        for first in leg.against:
+            lines += ["", f"{first}-{name}"] if len(leg.against) > 1 else []
+            lines += _pair_tables(record, f"{first}-{name}", leg.limits)
+    return lines
+
+
+def _pair_tables(record: Record, legs: str, limits: Mapping[str, Any]) -> list[str]:
+    """Return the tables of two legs: the worst case of each output, and each image."""
     width = max(map(len, (*limits["tensors"], "output..")))
     lines = [f"{'output':{width}} {'max abs':>10} {'limit':>10} {'mean abs':>10} {'cosine':>12}  verdict"]
-    chosen = [entry for entry in comparisons if entry["legs"] == legs]
-    spreads = [entry for entry in comparisons if entry["tier"] == "spread"]
+    chosen = [entry for entry in record.comparisons if entry.legs == legs]
+    spreads = [entry for entry in record.comparisons if entry.tier == "spread"]
     for name, limit in limits["tensors"].items():
-        rows = [entry for entry in chosen if entry["what"] == name and entry["tier"] == "tensors"]
-        worst = max(rows, key=lambda row: _rank(row["figures"]["max_abs"]))
-        verdicts = [entry["verdict"] for entry in (*rows, *spreads) if entry["what"] == name]
-        figures = worst["figures"]
+        rows = [entry for entry in chosen if entry.what == name and entry.tier == "tensors"]
+        worst = max(rows, key=lambda row: _rank(row.figures["max_abs"])).figures
+        figures = {key: float(worst[key]) for key in ("max_abs", "mean_abs", "cosine")}
+        verdicts = [entry.verdict for entry in (*rows, *spreads) if entry.what == name]
         lines.append(
             f"{name:{width}} {figures['max_abs']:10.2e} {limit['max_abs']:10.2e} {figures['mean_abs']:10.2e}"
             f" {figures['cosine']:12.9f}  {_worst(verdicts)}"
         )
-    return [*lines, "", *_render_decoded(record["model"], chosen, limits["decoded"])]
+    return [*lines, "", *_decoded_table(record.model, chosen, limits["decoded"])]
 
 
-def _render_decoded(model: str, comparisons: Sequence[Mapping[str, Any]], limits: Mapping[str, Any]) -> list[str]:
-    """Return a line a picture, with the columns of its kind of result, and one of the limits."""
-    columns = _COLUMNS[get_model(model).kind]
-    lines = [f"{'decoded':32} " + " ".join(f"{column.title:>9}" for column in columns) + "  verdict"]
+def _decoded_table(model: str, comparisons: Sequence[Entry], limits: Mapping[str, Any]) -> list[str]:
+    """Return a line per image, with the columns of its kind of result, and one of the limits."""
+    columns = get_kind(get_model(model).kind).table
+    rows = [("decoded", [column.title for column in columns], "verdict")]
     for entry in comparisons:
-        if entry["tier"] == "decoded":
-            cells = " ".join(f"{column.form.format(**entry['figures']):>9}" for column in columns)
-            lines.append(f"{entry['case'] + ' (' + entry['what'] + ')':32} {cells}  {entry['verdict']}")
-    cells = " ".join(f"{column.limit.format(**limits):>9}" for column in columns)
-    return [*lines, f"{'limits':32} {cells}".rstrip()]
+        if entry.tier == "decoded":
+            figures = {key: _number(value) for key, value in entry.figures.items()}
+            cells = [column.form.format(**figures) for column in columns]
+            rows.append((f"{entry.case} ({entry.what})", cells, entry.verdict))
+    rows.append(("limits", [column.limit.format(**limits) for column in columns], ""))
+    name_width = max(len(name) for name, _, _ in rows)
+    widths = [max(9, *(len(cells[i]) for _, cells, _ in rows)) for i in range(len(columns))]
+    return [
+        f"{name:{name_width}} {' '.join(cell.rjust(w) for cell, w in zip(cells, widths, strict=True))}  {last}".rstrip()
+        for name, cells, last in rows
+    ]
 
 
-def _render_decisions(record: Mapping[str, Any]) -> str:
-    """Return what the weights do not tell, and who decided it: what to look at first when results are junk."""
-    seal = record["seal"]
+def _number(value: Any) -> Any:  # noqa: ANN401
+    return float(value) if value in ("nan", "inf", "-inf") else value
+
+
+def _decisions(record: Record) -> Iterator[str]:
+    """Yield what the weights do not tell, and who decided it: what to look at first when results are junk."""
+    seal = record.seal
     values = {
         "input_size": "x".join(map(str, seal["input_size"])),
         "preprocess": seal["preprocess"].get("convention", ""),
         "activation": seal["variant"].get("activation", ""),
-        "labels": ", ".join(seal["labels"][:3]) + (" ..." if len(seal["labels"]) > 3 else ""),  # noqa: PLR2004
+        "labels": ", ".join(seal["labels"][:_SHOWN_LABELS]) + (" ..." if len(seal["labels"]) > _SHOWN_LABELS else ""),
     }
-    return "\n".join(
-        f"{name:12} {values.get(name, seal['variant'].get(name, ''))} ({by})"
-        for name, by in record["decided_by"].items()
-    )
+    for name, by in record.decided_by.items():
+        yield f"{name:12} {values.get(name, seal['variant'].get(name, ''))} ({by})"
 
 
-def _render_notes(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
-    failed = [entry for entry in comparisons if entry["verdict"] != "passed"]
-    borderline = [text for entry in comparisons for text in entry["borderline"]]
+def _notes(record: Record) -> list[str]:
+    """Return what did not pass, and what was within tolerance of a threshold."""
+    failed = [entry for entry in record.comparisons if entry.verdict != "passed" and entry.counts]
+    borderline = [text for entry in record.comparisons for text in entry.borderline if entry.counts]
     lines = []
     if borderline:
-        lines += ["", "within tolerance of a threshold:", *(f"  {text}" for text in borderline[:_SHOWN])]
-    if failed:
-        lines.append("")
+        lines += [f"within tolerance of a threshold: {len(borderline)}", *(f"  {text}" for text in borderline[:_SHOWN])]
     for entry in failed[:_SHOWN]:
-        where = " ".join(part for part in (entry["legs"], entry["tier"], entry["case"], entry["what"]) if part)
-        lines.append(f"{entry['verdict']}: {where}: {'; '.join(entry['reasons'][:3])}")
+        where = " ".join(part for part in (entry.legs, entry.tier, entry.case, entry.what) if part)
+        lines.append(f"{entry.verdict}: {where}: {'; '.join(entry.reasons[:3])}")
     if len(failed) > _SHOWN:
         lines.append(f"... and {len(failed) - _SHOWN} more, all in parity.json")
     return lines
@@ -128,36 +181,33 @@ def _render_notes(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _rank(value: float | str) -> float:
     number = float(value)
-    return number if number == number else float("inf")  # noqa: PLR0124  (NaN is the worst of all)
+    return number if number == number else math.inf  # noqa: PLR0124  (NaN is the worst of all)
 
 
 def _worst(verdicts: Sequence[str]) -> str:
     return next((verdict for verdict in ("failed", "uninformative") if verdict in verdicts), "passed")
 
 
+def failure(record: Record) -> str:
+    """Return in one sentence what failed first, of those comparisons that count."""
+    failed = [entry for entry in record.comparisons if entry.verdict != "passed" and entry.counts]
+    counted = [entry for entry in record.comparisons if entry.counts]
+    where = " ".join(part for part in (failed[0].legs, failed[0].tier, failed[0].case, failed[0].what) if part)
+    reasons = "; ".join(failed[0].reasons[:2])
+    return f"{len(failed)} of {len(counted)} comparisons, first {where}: {failed[0].verdict}, {reasons}"
+
+
 def render_summary(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return a line a model: the content of its parity.json with the path of the file, or why there is none."""
-    table = [("model", "verdict", "exit", "largest difference", "weights", "file")]
+    """Return a line per model: its verdict, the figure nearest to its limit and its file, or why there is none."""
+    table = [("model", "verdict", "exit", "nearest to its limit", "weights", "file")]
     for row in rows:
         code = str(row.get("code", 0))
         if "onnx" not in row:
             table.append((row["model"], row["verdict"], code, "", "", row["message"].splitlines()[0]))
             continue
         weights = f"untrained, {row['loaded']}" if row["untrained"] else row["loaded"]
-        table.append((row["model"], row["verdict"], code, _closest(row), weights, row["onnx"]))
+        table.append((row["model"], row["verdict"], code, row["nearest"], weights, row["onnx"]))
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]) - 1)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]]) for line in table
     )
-
-
-def _closest(record: Mapping[str, Any]) -> str:
-    """Return the largest difference of an output, as a part of what it may be."""
-    limits = record["limits"]["tensors"]
-    parts = [
-        (entry["figures"]["max_abs"] / limits[entry["what"]]["max_abs"], entry["what"])
-        for entry in record["comparisons"]
-        if entry["legs"] == "torch-onnx" and entry["tier"] == "tensors" and limits[entry["what"]]["max_abs"]
-    ]
-    part, name = max(parts, default=(0.0, ""))
-    return f"{part:.0%} of the limit ({name})"

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import UsageError, WeightsError
+from ...errors import WeightsError
 from ..lazy import import_torch
+from .digest import sha256_file
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from pathlib import Path
 
-    from ..spec import ModelSpec
+    from torch import Tensor
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Checkpoint:
     Attributes:
         state: Tensors by key, without wrapping, prefixes and what only training needs.
         origin: The path, address or seed it came from.
-        sha256: Of the file's bytes; of the tensors where there is no file.
+        sha256: Digest of the file's bytes; of the tensors where there is no file.
         wrapper: The entry of the file that held the state dict, "" where it was bare.
         config: The checkpoint's own configuration where it brings one, else empty.
         untrained: Whether the weights are made up.
@@ -55,73 +55,46 @@ class Checkpoint:
     untrained: bool = False
 
 
-def open_weights(
-    spec: ModelSpec, weights: str | Path | None, *, offline: bool = False, cache_dir: Path | None = None
-) -> Checkpoint:
-    """Return the checkpoint that a ``--weights`` value names.
+def find_checkpoint(path: Path, origin: str) -> Path:
+    """Return the checkpoint file at *path*: the path itself, or the one checkpoint of a folder.
 
     Args:
-        spec: The model, for its own hub address and its seeded weights.
-        weights: A file, a folder, ``ms:ORG/MODEL[@REVISION]``, ``hf:ORG/MODEL[@REVISION]`` or ``seeded[:N]``; None for
-            the model's own address.
-        offline: Use what is in the cache and never the network.
-        cache_dir: Where downloads are kept; None for the client library's own place.
+        path: A file or folder.
+        origin: The value that named the path, for messages.
 
     Raises:
-        WeightsError: It cannot be found, downloaded or read.
-        UsageError: A seed that is not a number.
+        WeightsError: Nothing is there, or no checkpoint by its name.
 
     """
-    source = str(weights) if weights is not None else spec.hub
-    if source is None:
-        raise WeightsError(f"{spec.name} has no known download address", "Give its file: --weights FILE")
-    if source == "seeded" or source.startswith("seeded:"):
-        return seeded_checkpoint(spec, source)
-    if source.startswith(("ms:", "hf:")):
-        from .hub import download
-
-        path = download(source, offline=offline, cache_dir=cache_dir)
-    else:
-        path = Path(source).expanduser()
-    checkpoint = _read(path, source)
-    return replace(checkpoint, state=spec.inference_state(checkpoint.state))
-
-
-def seeded_checkpoint(spec: ModelSpec, source: str) -> Checkpoint:
-    """Return the untrained weights that ``seeded[:N]`` names."""
-    digits = source.partition(":")[2] or "0"
-    if not digits.isascii() or not digits.isdigit():
-        raise UsageError(f"{source!r} is not a seed", "Give seeded or seeded:N with a whole number N.")
-    seed = int(digits)
-    state = spec.seeded(seed)
-    return Checkpoint(state, f"seeded:{seed}", _digest(state), untrained=True)
+    file = _weights_in(path) if path.is_dir() else path
+    if not file.exists():
+        raise WeightsError(
+            f"no weights at {origin}", "Give an existing file or folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N]."
+        )
+    suffix = file.suffix.lower()
+    if suffix == ".onnx":
+        raise WeightsError(
+            f"{file} is an exported file, which holds no trainable weights",
+            f"Run it: cvrun -m {file} SOURCE. --weights takes a checkpoint of PyTorch ({' '.join(SUFFIXES)}).",
+        )
+    if suffix not in SUFFIXES:
+        raise WeightsError(f"{file} is not a checkpoint by its name", f"Known endings: {' '.join(SUFFIXES)}")
+    return file
 
 
-def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def read_checkpoint(path: Path, origin: str) -> Checkpoint:
+    """Read a checkpoint without executing anything in it.
 
+    Args:
+        path: A file or folder.
+        origin: The path, address or seed that the checkpoint is known by.
 
-def _digest(state: Mapping[str, np.ndarray[Any, Any]]) -> str:
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        value = np.ascontiguousarray(state[key])
-        digest.update(f"{key} {value.dtype} {value.shape}\n".encode())
-        digest.update(value.tobytes())
-    return digest.hexdigest()
+    Raises:
+        WeightsError: Nothing is there, or it cannot be read.
 
-
-def _read(path: Path, origin: str) -> Checkpoint:
-    config: dict[str, Any] = {}
-    if path.is_dir():
-        config = _folder_config(path)
-        path = _weights_in(path)
-    if not path.exists():
-        hint = "Give an existing file or folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N]."
-        raise WeightsError(f"no weights at {origin}", hint)
-    if path.suffix.lower() not in SUFFIXES:
-        raise WeightsError(f"{path} is not a checkpoint by its name", f"Known endings: {' '.join(SUFFIXES)}")
+    """
+    config = _folder_config(path) if path.is_dir() else {}
+    path = find_checkpoint(path, origin)
     _log.info("reading %s", path)
     try:
         digest = sha256_file(path)
@@ -184,9 +157,10 @@ def _read_pickle(path: Path) -> object:
     except pickle.UnpicklingError as error:
         blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
         if blocked:
+            whole = "a whole model object of the class " if _holds_module(path) else ""
             raise WeightsError(
-                f"{path} holds {blocked[1]}, which loading would have to execute; it was refused",
-                "Save only the state dict: torch.save(model.state_dict(), FILE), or convert it to safetensors.",
+                f"{path} holds {whole}{blocked[1]}, which loading would have to execute; it was refused",
+                "Where the model's code is, save the tensors alone: torch.save(model.state_dict(), FILE)",
             ) from error
         raise WeightsError(f"{path} is not a PyTorch checkpoint", "Check that the download is complete.") from error
     except Exception as error:  # torch.load has no error of its own: what it raises depends on where the damage is
@@ -194,6 +168,16 @@ def _read_pickle(path: Path) -> object:
         raise WeightsError(
             f"{path} is not a PyTorch checkpoint: {reason}", "Check that the download is complete."
         ) from error
+
+
+def _holds_module(path: Path) -> bool:
+    """Return whether a pickle that was refused holds a torch module: it names the tables that every module has."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            pickles = [archive.read(name) for name in archive.namelist() if name.endswith("data.pkl")]
+    except zipfile.BadZipFile:  # damaged, or of before PyTorch 1.6
+        pickles = [path.read_bytes()]
+    return any(b"_parameters" in content and b"_modules" in content for content in pickles)
 
 
 def _numpy_scalars() -> list[Any]:

@@ -6,28 +6,47 @@ import errno
 import importlib
 import io
 import logging
+import os
 import re
+import socket
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import UsageError, WeightsError
-from .checkpoint import SUFFIXES, sha256_file
+from .checkpoint import SUFFIXES
+from .digest import sha256_file
+from .reach import unreachable_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
 _log = logging.getLogger(__name__)
 
 
 class _Hub(NamedTuple):
-    """A hub and its client library."""
+    """A hub and its client library.
+
+    Attributes:
+        site: The hub's name.
+        package: The client library, as it is installed.
+        module: The module of the client library that has ``snapshot_download``.
+        login: The command that logs in.
+        loggers: Names of the client library's loggers.
+        endpoints: Environment variables that move the client to another server; the first that is set counts.
+        server: Where the client goes otherwise.
+
+    """
 
     site: str
     package: str
-    module: str  # has snapshot_download
+    module: str
     login: str
     loggers: tuple[str, ...]
+    endpoints: tuple[str, ...]
+    server: str
 
 
 _HUBS = {
@@ -37,9 +56,20 @@ _HUBS = {
         "modelscope.hub.snapshot_download",
         "modelscope login",
         ("modelscope", "modelscope_hub"),
+        ("MODELSCOPE_ENDPOINT", "MODELSCOPE_DOMAIN"),
+        "https://www.modelscope.cn",
     ),
-    "hf": _Hub("Hugging Face", "huggingface_hub", "huggingface_hub", "hf auth login", ("huggingface_hub",)),
+    "hf": _Hub(
+        "Hugging Face",
+        "huggingface_hub",
+        "huggingface_hub",
+        "hf auth login",
+        ("huggingface_hub",),
+        ("HF_ENDPOINT",),
+        "https://huggingface.co",
+    ),
 }
+SITES = tuple(_HUBS)
 _CONFIGS = ["*.json"]
 _WEIGHTS = [f"*{suffix}" for suffix in SUFFIXES]
 # What a hub's answer means; Hugging Face gives 401 for a missing model too, to whoever is not logged in.
@@ -48,10 +78,46 @@ _ANSWERS = {
     403: "it is private or gated",
     404: "there is no such model or revision",
 }
+_CHECK_NETWORK = "Check the network and run again, use what is in the cache: --offline"
 _OTHERWISE = "give a file: --weights FILE (untrained: --weights seeded)"
 
 
-def download(address: str, *, offline: bool = False, cache_dir: Path | None = None) -> Path:
+@dataclass(frozen=True)
+class HubAddress:
+    """A model on a hub, ``ms:ORG/MODEL[@REVISION]`` or ``hf:ORG/MODEL[@REVISION]``.
+
+    Attributes:
+        scheme: "ms" or "hf".
+        name: ORG/MODEL.
+        revision: "" where the address pins none.
+
+    """
+
+    scheme: str
+    name: str
+    revision: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the address that *text* writes.
+
+        Raises:
+            UsageError: The address is malformed.
+
+        """
+        scheme, _, rest = text.partition(":")
+        name, at, revision = rest.partition("@")
+        if scheme not in _HUBS or name.count("/") != 1 or not all(name.split("/")) or (at and not revision):
+            raise UsageError(
+                f"{text!r} is not a hub address", "Give ms:ORG/MODEL or hf:ORG/MODEL, with @REVISION to pin."
+            )
+        return cls(scheme, name, revision)
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}" + (f"@{self.revision}" if self.revision else "")
+
+
+def download(address: HubAddress, *, offline: bool = False, cache_dir: Path | None = None) -> Path:
     """Return the local folder of a published model, downloaded if it is not in the cache.
 
     An interrupted download is continued by the next one: ModelScope's client within a file, Hugging Face's with the
@@ -59,17 +125,16 @@ def download(address: str, *, offline: bool = False, cache_dir: Path | None = No
     bars and notices never mix with a result.
 
     Args:
-        address: ``ms:ORG/MODEL[@REVISION]`` or ``hf:ORG/MODEL[@REVISION]``.
+        address: The model.
         offline: Never use the network.
         cache_dir: Where to keep it; None for the client library's own cache.
 
     Raises:
         WeightsError: The client library is missing, the model cannot be had or holds no checkpoint, or a file is not
             the one that the hub records.
-        UsageError: The address is malformed.
 
     """
-    scheme, name, revision = _parse(address)
+    scheme, name, revision = address.scheme, address.name, address.revision
     hub = _HUBS[scheme]
     options: dict[str, Any] = {"local_files_only": offline}
     if revision:
@@ -80,29 +145,33 @@ def download(address: str, *, offline: bool = False, cache_dir: Path | None = No
     # has weights without the configuration that belongs to them.
     rounds = [_CONFIGS, _WEIGHTS] if scheme == "ms" and not offline else [_CONFIGS + _WEIGHTS]
     client = _client(hub, scheme)
+    if not offline:
+        _check_reachable(address, hub)
     try:
         with _subdued(hub):
             for patterns in rounds:
                 folder = Path(client.snapshot_download(name, allow_patterns=patterns, **options))
     except Exception as error:  # each library, and each transport below it, has exceptions of its own
-        raise _failure(address, hub, error, offline) from error
+        raise _failure(str(address), hub, error, offline) from error
     if scheme == "ms" and offline and revision:
         _check_revision(folder, revision)
-    _check_complete(folder, address, offline)
-    _check_digests(folder, address)
+    _check_complete(folder, str(address), offline)
+    _check_digests(folder, str(address))
     _log.info("%s is in %s", address, folder)
     return folder
 
 
-def _parse(address: str) -> tuple[str, str, str]:
-    """Return the scheme, ORG/MODEL and the revision, "" where the address pins none."""
-    scheme, _, rest = address.partition(":")
-    name, at, revision = rest.partition("@")
-    if scheme not in _HUBS or name.count("/") != 1 or not all(name.split("/")) or (at and not revision):
-        raise UsageError(
-            f"{address!r} is not a hub address", "Give ms:ORG/MODEL or hf:ORG/MODEL, with @REVISION to pin."
-        )
-    return scheme, name, revision
+def _check_reachable(address: HubAddress, hub: _Hub) -> None:
+    """Refuse at once where the hub's server cannot be reached; its client would try again for half a minute.
+
+    Raises:
+        WeightsError: No connection to the server can be made.
+
+    """
+    server = next((value for name in hub.endpoints if (value := os.environ.get(name, "").strip())), hub.server)
+    reason = unreachable_reason(server if "://" in server else f"https://{server}")
+    if reason is not None:
+        raise WeightsError(f"cannot get {address}: {reason}", f"{_CHECK_NETWORK}, or {_OTHERWISE}")
 
 
 def _client(hub: _Hub, scheme: str) -> Any:  # noqa: ANN401
@@ -152,7 +221,7 @@ def _failure(address: str, hub: _Hub, error: Exception, offline: bool) -> Weight
     name, cause = next(iter(failed.items()), ("", error))
     status = _status(cause)
     text = str(cause).strip()
-    reason = f"{name}: " * bool(name) + (text.splitlines()[0] if text else type(cause).__name__)
+    reason = f"{name}: " * bool(name) + (_network_cause(cause) or (text.splitlines() or [type(cause).__name__])[0])
     if status in _ANSWERS:
         reason = f"{hub.site} answered {status}: {_ANSWERS[status]}"
         step = "Check the name and the revision"
@@ -163,7 +232,7 @@ def _failure(address: str, hub: _Hub, error: Exception, offline: bool) -> Weight
     elif offline:
         step = "Run once without --offline"
     else:
-        step = "Check the network and run again, use what is in the cache: --offline"
+        step = _CHECK_NETWORK
     return WeightsError(f"cannot get {address}: {reason}", f"{step}, or {_OTHERWISE}")
 
 
@@ -175,6 +244,23 @@ def _status(error: BaseException | None) -> int | None:
             if isinstance(status, int):
                 return status
         error = error.__cause__
+    return None
+
+
+def _network_cause(error: BaseException) -> str | None:
+    """Return the system's words for a failed connection that an error comes from; None where it has another cause.
+
+    Clients print the whole tower of libraries between themselves and the socket.
+    """
+    seen: set[int] = set()
+    inner: BaseException | None = error
+    while inner is not None and id(inner) not in seen:
+        seen.add(id(inner))
+        if isinstance(inner, ConnectionError | TimeoutError | socket.gaierror) and inner.strerror:
+            return inner.strerror
+        # urllib3 keeps the cause of its last try in an attribute, requests gives urllib3's error as an argument.
+        nested = (getattr(inner, "reason", None), *inner.args, inner.__cause__, inner.__context__)
+        inner = next((item for item in nested if isinstance(item, BaseException) and id(item) not in seen), None)
     return None
 
 

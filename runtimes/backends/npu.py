@@ -18,14 +18,15 @@ import numpy as np
 
 from ...errors import BackendError, UsageError, did_you_mean
 from ...models.lazy import import_torch
-from .registry import choose_backend
+from .base import UNNAMED, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from torch import Tensor, nn
 
-    from .registry import Array
+    from ...models.spec import Signature
+    from .base import Array
 
     Precision = Literal["strict", "production", "fp16"]
     Shape = tuple[int, ...]
@@ -55,7 +56,7 @@ _SOURCE_CANN = (
 _INSTALL = "Install it: pip install 'cvport[npu]'"
 
 
-def why_not(device: str | None = None) -> str | None:
+def unavailable_reason(device: str | None = None) -> str | None:
     """Return why this backend cannot run on *device* ("npu", "npu:N"; None is "npu:0"), or None if it can.
 
     The cause and, after a newline, the next step. Cheap looks come first: where torch_npu is not installed, not even
@@ -166,6 +167,9 @@ class NpuBackend:
     Attributes:
         name: "npu".
         device: "npu:N".
+        precision: "strict", "production" or "fp16".
+        inputs: Names of the inputs, as they were given.
+        outputs: Names of the outputs, as they were given.
         settings: What the numbers depend on: ``soc``, ``device_index``, ``precision``, ``conv_allow_hf32``,
             ``matmul_allow_hf32``, ``float32_in_float16`` (whether the SoC computes so whatever is asked),
             ``jit_compile``, ``allow_internal_format``, ``torch``, ``torch_npu``, ``simulated`` (whether that calls
@@ -183,6 +187,7 @@ class NpuBackend:
         threads: int | None = None,
         *,
         precision: Precision = "strict",
+        signature: Signature = UNNAMED,
     ) -> None:
         """Put a copy of *network* on the device.
 
@@ -192,6 +197,7 @@ class NpuBackend:
             threads: Of what runs on the CPU.
             precision: "strict" computes in float32. "production" lets convolutions round their inputs to HF32 as
                 torch_npu does by default. "fp16" has float16 weights and activations; inputs and outputs stay float32.
+            signature: Names of the network's inputs and outputs.
 
         Raises:
             BackendError: The backend or the device is not available, or the network does not fit into its memory.
@@ -200,13 +206,16 @@ class NpuBackend:
         """
         if precision not in _HF32:
             raise UsageError(f"there is no precision {precision!r}", did_you_mean(precision, _HF32))
-        choose_backend(self.name, device)
+        reason = unavailable_reason(device)
+        if reason:
+            raise unavailable(self.name, reason)
         self._torch = torch = import_torch()
         if threads is not None:
             torch.set_num_threads(threads)
         self._device = torch.device("npu", _index(device))
         self.device = str(self._device)
-        self._precision = precision
+        self.precision: str = precision
+        self.inputs, self.outputs = signature
         self._dtype = torch.float16 if precision == "fp16" else torch.float32
         self._staging: dict[tuple[str, Shape], Tensor] = {}
         self._most_rows: dict[Shape, int] = {}
@@ -234,7 +243,7 @@ class NpuBackend:
         self.settings: dict[str, Any] = {
             "soc": soc,
             "device_index": self._device.index,
-            "precision": self._precision,
+            "precision": self.precision,
             "conv_allow_hf32": npu.conv.allow_hf32,
             "matmul_allow_hf32": npu.matmul.allow_hf32,
             "float32_in_float16": in_float16,
@@ -245,25 +254,26 @@ class NpuBackend:
             "simulated": "simulated" in torch_npu,
             "cann": _cann_version(npu),
         }
-        if in_float16 and self._precision != "fp16":
+        if in_float16 and self.precision != "fp16":
             _LOG.warning(
                 "%s computes float32 convolutions and matrix products in float16; results differ more from a CPU's", soc
             )
 
     def _set_precision(self) -> None:
         npu = self._torch.npu
-        npu.conv.allow_hf32, npu.matmul.allow_hf32 = _HF32[self._precision]
+        npu.conv.allow_hf32, npu.matmul.allow_hf32 = _HF32[self.precision]
 
     def warm_up(self, inputs: Mapping[str, Array]) -> None:
         """Run inputs once if their shape is new, so that no later run of this shape compiles."""
-        (array,) = inputs.values()
-        if not self._is_warm(array.shape):
+        if not self.is_warm(inputs):
             self.run(inputs)
 
-    def _is_warm(self, shape: Shape) -> bool:
-        """Tell whether all pieces that this shape is run in have been run."""
-        pieces = _pieces(shape[0], self._most_rows.get(shape[1:]))
-        return all((rows, *shape[1:]) in self.compile_seconds for _, rows in pieces)
+    def is_warm(self, inputs: Mapping[str, Array]) -> bool:
+        """Tell whether all pieces that inputs of this shape are run in have been run."""
+        (array,) = inputs.values()
+        rows, *image = array.shape
+        pieces = _pieces(rows, self._most_rows.get(tuple(image)))
+        return all((size, *image) in self.compile_seconds for _, size in pieces)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name.
@@ -421,4 +431,9 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-open_backend = NpuBackend
+def open_backend(
+    runnable: nn.Module, *, device: str | None, threads: int | None, precision: str | None, signature: Signature
+) -> NpuBackend:
+    """Open the backend on a network; see `NpuBackend`."""
+    chosen: Any = "strict" if precision is None else precision
+    return NpuBackend(runnable, device, threads, precision=chosen, signature=signature)

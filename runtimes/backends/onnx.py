@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import ArtifactError, BackendError
+from .base import shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-    from .registry import Array
+    from ...models.spec import Signature
+    from .base import Array
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _ERRORS_ONLY = 3
+# ONNX Runtime's words in core/graph/model.cc.
+_TOO_NEW = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
 
 
-def why_not(device: str | None = None) -> str | None:
+def unavailable_reason(device: str | None = None) -> str | None:
     """Return why this backend cannot run on *device* ("cpu", "cuda", "cuda:N"; None is "cpu"), or None if it can."""
     try:
         import onnxruntime
@@ -36,13 +41,15 @@ class OnnxBackend:
     Attributes:
         name: "onnx".
         device: "cpu" or "cuda:N".
-        metadata: The custom metadata of the file.
-        inputs: Names of its inputs.
-        outputs: Names of its outputs.
+        precision: "fp32".
+        settings: Empty.
+        inputs: Names of the file's inputs.
+        outputs: Names of the file's outputs.
 
     """
 
     name = "onnx"
+    precision = "fp32"
 
     def __init__(self, path: Path, device: str | None = None, threads: int | None = None) -> None:
         """Open *path*.
@@ -65,19 +72,18 @@ class OnnxBackend:
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=[provider])
         except Exception as error:  # onnxruntime's exceptions have no public base class
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            reason = _first_line(error)
             if kind == "cuda" and "CUDA" in reason:
                 raise BackendError(f"ONNX Runtime cannot use {device}: {reason}", "Use --device cpu.") from error
-            raise ArtifactError(
-                f"{path} is not a usable ONNX model: {reason}", "Export it again: cvexport MODEL"
-            ) from error
+            raise _unusable(path, reason) from error
         got = self._session.get_providers()[0]
         if got != _PROVIDERS[kind]:
             raise BackendError(f"ONNX Runtime runs on {got} instead of {_PROVIDERS[kind]}", "Check its GPU libraries.")
         self.device = f"cuda:{index or 0}" if kind == "cuda" else "cpu"
-        self.metadata: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.inputs = [entry.name for entry in self._session.get_inputs()]
-        self.outputs = [entry.name for entry in self._session.get_outputs()]
+        self.settings: dict[str, Any] = {}
+        self.inputs = tuple(entry.name for entry in self._session.get_inputs())
+        self.outputs = tuple(entry.name for entry in self._session.get_outputs())
+        self._ran: set[tuple[tuple[int, ...], ...]] = set()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name.
@@ -91,12 +97,18 @@ class OnnxBackend:
             values = run(self.outputs, dict(inputs))
         except Exception as error:  # onnxruntime's exceptions have no public base class
             shapes = ", ".join(f"{name} {value.shape}" for name, value in inputs.items())
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ArtifactError(f"the file cannot be run on {shapes}: {reason}", "Export it again.") from error
+            raise ArtifactError(
+                f"the file cannot be run on {shapes}: {_first_line(error)}", "Export it again."
+            ) from error
+        self._ran.add(shapes_of(inputs))
         return dict(zip(self.outputs, values, strict=True))
 
+    def is_warm(self, inputs: Mapping[str, Array]) -> bool:
+        """Tell whether these shapes were run: ONNX Runtime plans its memory in the first run of a shape."""
+        return shapes_of(inputs) in self._ran
+
     def warm_up(self, inputs: Mapping[str, Array]) -> None:
-        """Do nothing: no run compiles."""
+        """Do nothing: only a run plans the memory."""
 
     def close(self) -> None:
         """Drop the session."""
@@ -109,4 +121,30 @@ class OnnxBackend:
         self.close()
 
 
-open_backend = OnnxBackend
+def open_backend(
+    runnable: Path,
+    *,
+    device: str | None,
+    threads: int | None,
+    precision: str | None,  # noqa: ARG001
+    signature: Signature,  # noqa: ARG001
+) -> OnnxBackend:
+    """Open the backend on a file, which has its own signature; see `OnnxBackend`."""
+    return OnnxBackend(runnable, device, threads)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _unusable(path: Path, reason: str) -> ArtifactError:
+    """Return the error of a file that ONNX Runtime does not load."""
+    too_new = _TOO_NEW.search(reason)
+    if too_new is None:
+        return ArtifactError(f"{path} is not a usable ONNX model: {reason}", "Export it again: cvexport MODEL")
+    import onnxruntime
+
+    return ArtifactError(
+        f"{path} has ONNX IR version {too_new[1]}; onnxruntime {onnxruntime.__version__} reads up to {too_new[2]}",
+        "Install a newer one: pip install --upgrade onnxruntime. Or export the model again: cvexport MODEL",
+    )

@@ -8,16 +8,18 @@ import numpy as np
 
 from ...errors import BackendError
 from ...models.lazy import import_torch
+from .base import UNNAMED, shapes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
-    from .registry import Array
+    from ...models.spec import Signature
+    from .base import Array
 
 
-def why_not(device: str | None = None) -> str | None:
+def unavailable_reason(device: str | None = None) -> str | None:
     """Return why this backend cannot run on *device* ("cpu", "cuda", "cuda:N"; None is "cpu"), or None if it can."""
     try:
         torch = import_torch()
@@ -41,13 +43,33 @@ class TorchBackend:
     Attributes:
         name: "torch".
         device: "cpu" or "cuda:N".
+        precision: "fp32".
+        settings: Empty.
+        inputs: Names of the inputs, as they were given.
+        outputs: Names of the outputs, as they were given.
 
     """
 
     name = "torch"
+    precision = "fp32"
 
-    def __init__(self, network: nn.Module, device: str | None = None, threads: int | None = None) -> None:
-        """Take *network*, which maps one (N, 3, H, W) float32 tensor to a dict of tensors by name."""
+    def __init__(
+        self,
+        network: nn.Module,
+        device: str | None = None,
+        threads: int | None = None,
+        *,
+        signature: Signature = UNNAMED,
+    ) -> None:
+        """Move a network to a device.
+
+        Args:
+            network: Maps one (N, 3, H, W) float32 tensor to a dict of tensors by name.
+            device: "cpu", "cuda" or "cuda:N"; None is "cpu".
+            threads: CPU threads of the process; None leaves them.
+            signature: Names of the network's inputs and outputs.
+
+        """
         torch = import_torch()
         self._torch = torch
         if threads is not None:
@@ -59,7 +81,10 @@ class TorchBackend:
             torch.backends.cudnn.allow_tf32 = False
             torch.backends.cuda.matmul.allow_tf32 = False
         self.device = str(self._device)
+        self.inputs, self.outputs = signature
+        self.settings: dict[str, Any] = {}
         self._network: Any = network.to(self._device)
+        self._ran: set[tuple[tuple[int, ...], ...]] = set()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name."""
@@ -67,10 +92,16 @@ class TorchBackend:
         (array,) = inputs.values()
         with torch.inference_mode():
             outputs = self._network(torch.from_numpy(np.ascontiguousarray(array)).to(self._device))
-            return {name: value.cpu().numpy() for name, value in outputs.items()}
+            found = {name: value.cpu().numpy() for name, value in outputs.items()}
+        self._ran.add(shapes_of(inputs))
+        return found
+
+    def is_warm(self, inputs: Mapping[str, Array]) -> bool:
+        """Tell whether this shape was run: PyTorch prepares its kernels in the first run of a shape."""
+        return shapes_of(inputs) in self._ran
 
     def warm_up(self, inputs: Mapping[str, Array]) -> None:
-        """Do nothing: no run compiles."""
+        """Do nothing: only a run prepares the kernels."""
 
     def close(self) -> None:
         """Drop the network."""
@@ -83,4 +114,13 @@ class TorchBackend:
         self.close()
 
 
-open_backend = TorchBackend
+def open_backend(
+    runnable: nn.Module,
+    *,
+    device: str | None,
+    threads: int | None,
+    precision: str | None,  # noqa: ARG001
+    signature: Signature,
+) -> TorchBackend:
+    """Open the backend on a network; see `TorchBackend`."""
+    return TorchBackend(runnable, device, threads, signature=signature)

@@ -6,18 +6,24 @@ import io
 import logging
 import sys
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ...errors import CvportError, InputError, UsageError
+from ...errors import CvportError, UsageError
 from ...models.registry import known_names
-from ...models.spec import VariantOptions
-from ..backends.registry import BACKENDS, why_not
+from ..backends.registry import BACKENDS, unavailable_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from rich.progress import Progress
+
+    from ..sinks.base import Failure, Prediction
+    from ..sinks.text import TextOut
+    from ..sources.base import Item, Source
 
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 _EXPORT_NEEDS = ("torch", "onnx", "onnxscript", "onnxsim")
@@ -85,65 +91,117 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda step: bar.update(task, description=step)
 
 
-def variant_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that fix a variant."""
-    for option in (
-        click.option(
-            "--labels",
-            type=click.Path(path_type=Path),
-            metavar="FILE|NAME",
-            help="Class names, one a line, or the name of a list of the model.",
-        ),
-        click.option("--activation", metavar="NAME", help="For yolox: silu or relu; the tensors do not tell."),
-        click.option("--preprocess", metavar="NAME", help="For yolox: easycv, megvii or megvii-legacy."),
-        click.option("--input-size", metavar="H[,W]", help="Of the network input."),
-    ):
-        command = option(command)
-    return command
+@contextmanager
+def progress_bar(total: int | None, quiet: bool) -> Iterator[ProgressBar]:
+    """Yield a progress bar of *total* images; silent with *quiet*, for one image, and without a terminal."""
+    if quiet or total == 1 or not sys.stderr.isatty():
+        yield ProgressBar(None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_interactive:  # a terminal that cannot move its cursor
+        yield ProgressBar(None)
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    # What is printed meanwhile goes through `ProgressBar.aside`; rich would send the result to stderr.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        bar.add_task("images", total=total)
+        yield ProgressBar(bar)
 
 
-def take_variant_options(options: dict[str, Any]) -> VariantOptions:
-    """Take the values of `variant_options` out of a command's options, and return them in their parsed form.
+class ProgressBar:
+    """A bar on the terminal's last line that gives way to other output.
 
-    Raises:
-        UsageError: A size that is not H or H,W.
-        InputError: A label file that cannot be read.
+    Args:
+        bar: What draws it; None shows nothing.
 
     """
-    input_size, labels = options.pop("input_size"), options.pop("labels")
-    return VariantOptions(
-        None if input_size is None else _parse_size(input_size),
-        options.pop("preprocess"),
-        options.pop("activation"),
-        _choose_labels(labels),
-    )
+
+    def __init__(self, bar: Progress | None) -> None:
+        self._bar = bar
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar away while something else is printed on the terminal."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.start()
+
+    def say(self, text: str) -> None:
+        """Print a line to stderr."""
+        with self.aside():
+            click.echo(text, err=True)
+
+    def out(self) -> TextOut:
+        """Return stdout, before which the bar gives way where both are on a terminal."""
+        return sys.stdout if self._bar is None or not sys.stdout.isatty() else _Aside(self)
+
+    def watch(self, source: Source) -> Source:
+        """Return a source whose items move the bar, each when the next one is asked for."""
+        return source if self._bar is None else _Watched(source, self._bar)
 
 
-def _parse_size(text: str) -> tuple[int, int]:
-    sides = text.replace("x", ",").split(",")
-    if len(sides) not in (1, 2) or not all(side.strip().isdecimal() for side in sides):
-        raise UsageError(f"{text!r} is not an input size", "Give H or H,W in pixels, for example 416 or 320,640.")
-    return int(sides[0]), int(sides[-1])
+class _Aside:
+    """Stdout on the terminal of a bar, which is out of the way while text is written."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self._bar = bar
+
+    def write(self, text: str, /) -> None:
+        """Write text and flush it, before the bar comes back."""
+        with self._bar.aside():
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def flush(self) -> None:
+        """Do nothing: all is flushed."""
 
 
-def _choose_labels(value: Path | None) -> tuple[str, ...] | str | None:
-    """Return the lines of a label file; what is no file and has no ending may name a list of the model."""
-    if value is None or (not value.exists() and not value.suffix and len(value.parts) == 1):
-        return None if value is None else str(value)
-    return _read_labels(value)
+class _Watched:
+    """A source that moves a bar."""
+
+    def __init__(self, source: Source, bar: Progress) -> None:
+        self._source = source
+        self._bar = bar
+
+    @property
+    def total(self) -> int | None:
+        """Number of items."""
+        return self._source.total
+
+    def __iter__(self) -> Iterator[Item]:
+        for item in self._source:
+            yield item
+            self._bar.advance(self._bar.task_ids[0])
 
 
-def _read_labels(path: Path) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"cannot read the labels {path}: {error}", "Give a UTF-8 text file, one label a line."
-        ) from error
-    labels = tuple(line.strip() for line in lines if line.strip())
-    if not labels:
-        raise InputError(f"no labels in {path}", "Give one label a line.")
-    return labels
+class ErrorSink:
+    """Prints failures to stderr, around a progress bar."""
+
+    def __init__(self, bar: ProgressBar) -> None:
+        self._bar = bar
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def write(self, prediction: Prediction) -> None:
+        """Do nothing: there is no error."""
+
+    def fail(self, failure: Failure) -> None:
+        """Print an error."""
+        with self._bar.aside():
+            show_error(failure.error, failure.source)
 
 
 def overview() -> str:
@@ -153,7 +211,7 @@ def overview() -> str:
     lines.append("installed  " + ", ".join(f"{name} {_version(name)}" for name in packages))
     lines.append("models     " + ", ".join(known_names()) + "  (what they find: cvexport list)")
     for name, entry in BACKENDS.items():
-        reason = why_not(name)
+        reason = unavailable_reason(name)
         state = "ready" if reason is None else "not here: " + " - ".join(reason.splitlines())
         lines.append(f"backend    {name:6} {entry.summary}: {state}")
     missing = [name for name in _EXPORT_NEEDS if _version(name) == "missing"]

@@ -1,23 +1,32 @@
-"""``cvrun``: run a model on pictures."""
+"""``cvrun``: run a model on images."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...errors import InputError, UsageError
+from .. import pipeline
 from ..backends.registry import choose_backend
-from ..predictor import load
-from ..sinks.formats import FORMATS, Prediction, Run, check_format
-from ..sinks.images import PictureSaver
-from ..sources.images import MAX_PIXELS, find_images, read_image
-from .console import overview, run_command, set_verbosity, show_error, take_variant_options, variant_options
+from ..kinds.text import counted
+from ..load import is_exported_file, load
+from ..sinks.base import RunInfo
+from ..sinks.images import ImageSink, ImageTarget
+from ..sinks.registry import FORMATS, open_format
+from ..sources.images import MAX_PIXELS
+from ..sources.registry import open_sources
+from . import notes
+from .console import INTERRUPTED, ErrorSink, overview, progress_bar, run_command, set_verbosity
+from .options import download_options, take_variant_options, variant_options, verbosity_options, weights_option
 
 if TYPE_CHECKING:
+    from ...models.spec import ModelSpec
+    from ..kinds.base import Kind
     from ..predictor import Predictor
+    from ..sinks.base import Sink
+    from .console import ProgressBar
 
 _EXAMPLES = """\b
 Examples:
@@ -28,35 +37,50 @@ Examples:
   cvrun -m emotion --batch-size 8 --lang zh faces/
 """
 _FACE_SIDES = 4
+# Options that a kind of result has if its drawing has the style.
+_STYLES = {"contour": "contours", "numbers": "numbers"}
 
 
 @click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
-@click.option("-m", "--model", default="yolox", show_default=True, metavar="NAME|FILE.onnx", help="What to run.")
-@click.option("--weights", metavar="W", help="For torch, npu: a file, folder, ms:ORG/MODEL, hf:ORG/MODEL, seeded[:N].")
+@click.option("-m", "--model", default="yolox", show_default=True, metavar="NAME|FILE.onnx", help="Model to run.")
+@weights_option(" (for the backends torch and npu)")
 @variant_options
-@click.option("--backend", default="auto", show_default=True, metavar="NAME", help="auto, npu, onnx or torch.")
-@click.option("--device", metavar="NAME", help="cpu, cuda:0, npu:0 ...; the backend's default where not given.")
-@click.option("--precision", metavar="NAME", help="For npu: strict (the default), production or fp16.")
+@click.option("--backend", default="auto", show_default=True, metavar="NAME", help="Backend: auto, npu, onnx or torch.")
+@click.option("--device", metavar="NAME", help="Device, such as cpu, cuda:0 or npu:0; else the backend's default.")
+@click.option("--precision", metavar="NAME", help="Precision of the NPU: strict (the default), production or fp16.")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the network.")
 @click.option("--conf", type=click.FloatRange(0, 1), help="Score threshold.")
 @click.option("--iou", type=click.FloatRange(0, 1), help="IoU threshold of non-maximum suppression.")
-@click.option("--max-det", type=click.IntRange(min=1), help="Keep at most so many detections a picture.")
-@click.option("--classes", metavar="A,B", help="Report only these classes, by name or number.")
-@click.option("--agnostic-nms", is_flag=True, default=None, help="Suppress across classes.")
-@click.option("--face", "faces", multiple=True, metavar="X1,Y1,X2,Y2", help="A face to look at; may be repeated.")
-@click.option("--cropped", is_flag=True, help="The picture is one face: all of it is looked at, as without --face.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures or faces that are run together at most.")
-@click.option("--save", type=click.Path(path_type=Path), metavar="DIR|FILE", help="Write annotated pictures.")
+@click.option("--max-det", type=click.IntRange(min=1), help="Maximum number of detections per image.")
+@click.option("--classes", metavar="A,B", help="Classes to report, by name or number; else all.")
+@click.option("--agnostic-nms", is_flag=True, default=None, help="Suppress overlapping boxes across classes.")
+@click.option("--face", "faces", multiple=True, metavar="X1,Y1,X2,Y2", help="Face box in pixels; may be repeated.")
+@click.option("--cropped", is_flag=True, help="The image is one face: the whole image is used, as without --face.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Maximum number of images or faces run together.")
+@click.option("--save", metavar="DIR|FILE", help="Write annotated images.")
 @click.option("--contour", is_flag=True, help="Draw the contours of faces.")
 @click.option("--numbers", is_flag=True, help="Draw the numbers of points.")
-@click.option("--lang", type=click.Choice(["en", "zh"]), default="en", help="Of class names, drawn or in the table.")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True)
-@click.option("--max-pixels", type=click.IntRange(min=1), default=MAX_PIXELS, help="Refuse larger pictures.")
-@click.option("--offline", is_flag=True, help="Never download weights.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where downloaded weights are kept.")
-@click.option("-q", "--quiet", is_flag=True, help="Nothing on stderr but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr.")
+@click.option(
+    "--labels-shown",
+    type=click.Choice(["auto", "all", "none"]),
+    default="auto",
+    show_default=True,
+    help="Labels drawn: those with room for them, all or none.",
+)
+@click.option(
+    "--lang",
+    type=click.Choice(list(notes.LANGUAGES)),
+    default="en",
+    show_default=True,
+    help="Language of class names in images and in the table.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(list(FORMATS)), default="table", show_default=True, help="Format on stdout."
+)
+@click.option("--max-pixels", type=click.IntRange(min=1), default=MAX_PIXELS, help="Refuse images of more pixels.")
+@download_options
+@verbosity_options
 @click.version_option(package_name="cvport")
 def cvrun(
     *,
@@ -66,17 +90,21 @@ def cvrun(
     verbose: bool,
     **options: Any,  # noqa: ANN401
 ) -> int:
-    """Run a model on pictures: files, folders, patterns."""
+    """Run a model on images: files, folders, patterns."""
     set_verbosity(quiet, verbose)
-    networks = options["weights"] is not None or not options["model"].lower().endswith(".onnx")
+    networks = options["weights"] is not None or not is_exported_file(options["model"])
     backend_name = choose_backend(backend, options["device"], networks=networks)
     if not sources:
         raise UsageError("no SOURCE", "Give files, folders or patterns: cvrun image.jpg")
+    options["target"] = None if options["save"] is None else ImageTarget.parse(options["save"])
+    options["faces"] = [_parse_face(text) for text in options["faces"]]
     with _load(backend_name, options) as predictor:
-        _check(predictor, options)
+        info = RunInfo.of(predictor, predictor.spec.translations.get(options["lang"], {}))
+        _check(predictor.spec, info.kind, options)
         if not quiet:
-            _announce(backend, predictor)
-        return _run(predictor, sources, options)
+            lines = notes.header(backend, predictor, info)
+            _say(lines + notes.untranslated(options["lang"], info.names, info.labels))
+        return _run(predictor, info, sources, quiet, options)
 
 
 def _load(backend: str, options: dict[str, Any]) -> Predictor:
@@ -101,100 +129,80 @@ def _load(backend: str, options: dict[str, Any]) -> Predictor:
     )
 
 
-def _announce(asked: str, predictor: Predictor) -> None:
-    if asked == "auto":
-        click.echo(f"backend: {predictor.backend.name} on {predictor.backend.device}", err=True)
-    if getattr(predictor.backend, "settings", {}).get("simulated"):
-        click.echo("note: the NPU is simulated; times and rounding are not an Ascend device's", err=True)
-    if predictor.untrained:
-        click.echo("note: these weights are untrained; the results mean nothing", err=True)
-
-
-def _check(predictor: Predictor, options: dict[str, Any]) -> None:
+def _check(spec: ModelSpec, kind: Kind, options: dict[str, Any]) -> None:
     """Refuse options that do not fit the model, before anything is run."""
-    spec = predictor.spec
-    wrong = [f"--{name}" for name in ("faces", "cropped", "contour", "numbers") if options[name]]
-    if wrong and spec.kind != "landmarks":
-        raise UsageError(f"{spec.name} finds no faces' points: {', '.join(wrong).replace('--faces', '--face')}")
+    if not spec.takes_boxes:
+        given = [option for option, name in (("--face", "faces"), ("--cropped", "cropped")) if options[name]]
+        if given:
+            raise UsageError(f"{spec.name} looks at whole images, not at faces", f"Leave out {', '.join(given)}.")
     if options["faces"] and options["cropped"]:
-        raise UsageError("--cropped says that the picture is the face, --face that it is a part", "Give one of them.")
-    check_format(options["form"], spec.kind)
+        raise UsageError("--cropped says that the image is the face, --face that it is a part", "Give one of them.")
+    unfit = [f"--{option}" for option, style in _STYLES.items() if options[option] and style not in kind.styles]
+    if unfit:
+        raise UsageError(f"{', '.join(unfit)} does not fit {spec.name}, which gives {kind.name}", "Leave it out.")
 
 
-def _names(predictor: Predictor, lang: str, *, drawn: bool) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the class names that are printed and those that are drawn, for which there may be no font."""
-    names = dict(predictor.spec.translations.get(lang, {}))
-    if names and drawn:
-        from ..kinds.drawing import chinese_font
-
-        if chinese_font() is None:
-            click.echo("note: no Chinese font, names are drawn in English; pip install 'cvport[zh]'", err=True)
-            return names, {}
-    return names, names
+def _check_count(total: int | None, options: dict[str, Any]) -> None:
+    """Refuse options that belong to one image where there are several."""
+    if total is None or total > 1:
+        count = "several" if total is None else str(total)
+        if options["target"] is not None and options["target"].is_file:
+            raise UsageError(f"--save {options['save']} is one file, there are {count} images", "Give a folder.")
+        if options["faces"]:
+            raise UsageError(f"--face belongs to one image, there are {count}", "Run them one by one.")
 
 
-def _run(predictor: Predictor, sources: tuple[str, ...], options: dict[str, Any]) -> int:
+def _run(predictor: Predictor, info: RunInfo, words: tuple[str, ...], quiet: bool, options: dict[str, Any]) -> int:
     """Run every source that can be read; what cannot is told and does not stop the others."""
-    faces = [_parse_face(text) for text in options["faces"]] or None
-    paths, missing = find_images(sources)
-    save = options["save"]
-    names, drawn = _names(predictor, options["lang"], drawn=save is not None)
-    note = "untrained weights" if predictor.untrained else ""
-    style = {"contours": options["contour"], "numbers": options["numbers"], "names": drawn, "note": note}
-    saver = None if save is None else PictureSaver(save, predictor.backend.name, **style)
-    if saver is not None and saver.is_file and len(paths) > 1:
-        raise UsageError(f"--save {save} is one file, there are {len(paths)} pictures", "Give a folder.")
-    if faces and len(paths) > 1:
-        raise UsageError(f"--face belongs to one picture, there are {len(paths)}", "Run them one by one.")
-    spec, backend = predictor.spec, predictor.backend
-    run = Run(spec.name, spec.kind, backend.name, backend.device, predictor.untrained, predictor.labels, names)
-    run.settings = getattr(backend, "settings", {})
-    for source, error in missing:
-        _note(run, source, error)
-    size = options["batch_size"] or spec.batch_size
-    job = _Job(predictor, faces, saver, run, options["max_pixels"])
-    for start in range(0, len(paths), size):
-        _run_batch(job, paths[start : start + size])
-    text = FORMATS[options["form"]](run)
-    if text:
-        click.echo(text)
-    return InputError.exit_code if run.errors else 0
+    source = open_sources(words, options["max_pixels"])
+    _check_count(source.total, options)
+    with progress_bar(source.total, quiet) as bar:
+        summary = pipeline.run(
+            bar.watch(source),
+            predictor,
+            _sinks(info, bar, quiet, options),
+            batch_size=options["batch_size"] or predictor.spec.batch_size,
+            face_boxes=options["faces"] or None,
+        )
+    if summary.interrupted:
+        _say([f"interrupted after {counted(summary.images, 'image')}"])
+        return INTERRUPTED
+    if not quiet:
+        _say([notes.summary_line(summary)] if source.total != 1 else [])
+        _say(notes.empty_hint(predictor) if summary.images and not summary.found else [])
+    return InputError.exit_code if summary.errors else 0
 
 
-class _Job(NamedTuple):
-    """What is the same for every picture."""
+def _sinks(info: RunInfo, bar: ProgressBar, quiet: bool, options: dict[str, Any]) -> list[Sink]:
+    """Return where results go: errors to stderr, the result to stdout, annotated images to files."""
+    sinks: list[Sink] = [ErrorSink(bar), open_format(options["form"], info, bar.out())]
+    if options["target"] is not None:
+        sinks.append(
+            ImageSink(
+                options["target"],
+                info.backend,
+                tell=(lambda _path: None) if quiet else (lambda path: bar.say(f"saved {path}")),
+                **_style(info, quiet, options),
+            )
+        )
+    return sinks
 
-    predictor: Predictor
-    faces: list[tuple[float, ...]] | None
-    saver: PictureSaver | None
-    run: Run
-    max_pixels: int
 
+def _style(info: RunInfo, quiet: bool, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what drawing takes besides the image and the result."""
+    from ..kinds.drawing import chinese_font
 
-def _run_batch(job: _Job, paths: list[Path]) -> None:
-    """Run some pictures together, and note their results and what cannot be used."""
-    predictor, faces, saver, run, max_pixels = job
-    images = []
-    for path in paths:
-        try:
-            images.append((str(path), read_image(path, max_pixels)))
-        except InputError as error:
-            _note(run, str(path), error)
-    if not images:
-        return
-    try:
-        boxes = None if faces is None else [faces] * len(images)
-        results, timing = predictor.predict_timed([image for _, image in images], face_boxes=boxes)
-    except InputError as error:  # of a face box, for which there is one picture only
-        _note(run, images[0][0], error)
-        return
-    for (source, image), result in zip(images, results, strict=True):
-        run.predictions.append(Prediction(source, image.shape[1], image.shape[0], result, timing))
-        if saver is not None:
-            try:
-                saver.save(source, image, result)
-            except InputError as error:
-                _note(run, source, error)
+    names = info.names
+    if names and chinese_font() is None:
+        names = {}
+        if not quiet:
+            _say(["note: no Chinese font, names are drawn in English; pip install 'cvport[zh]'"])
+    return {
+        "names": names,
+        "note": "untrained weights" if info.untrained else "",
+        "labels_shown": options["labels_shown"],
+        **{style: True for option, style in _STYLES.items() if options[option]},
+    }
 
 
 def _parse_face(text: str) -> tuple[float, ...]:
@@ -207,9 +215,9 @@ def _parse_face(text: str) -> tuple[float, ...]:
     return box
 
 
-def _note(run: Run, source: str, error: InputError) -> None:
-    show_error(error, source)
-    run.errors.append({"source": source, "code": error.exit_code, "message": error.message})
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def main() -> None:

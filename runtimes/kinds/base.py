@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
     from ...models.spec import ModelSpec
     from ..parity.judging import Judgement
-    from ..parity.limits import DecodedLimit
 
 
 class ResultStats(Protocol):
@@ -39,6 +38,7 @@ class Kind:
         measure: (reference, candidate, variants) -> statistics. *variants* gives the reference decoded again with
             thresholds moved by their tolerance; it is called only where something is in one of the two results alone.
         judge: (statistics, limit) -> judgement.
+        bounds: For each figure of a limit, the figure of the statistics that it bounds.
         table: The columns of a table of compared results.
         fields: Names of the columns of a row in CSV, after the source.
         rows: (the JSON form of a result) -> its rows in CSV.
@@ -57,6 +57,7 @@ class Kind:
     limit: type[Any]
     measure: Callable[..., Any]
     judge: Callable[[Any, Any], Judgement]
+    bounds: Mapping[str, str]
     table: tuple[Column, ...]
     fields: tuple[str, ...]
     rows: Callable[[dict[str, Any]], Iterable[list[Any]]]
@@ -69,8 +70,3 @@ class Kind:
     styles: frozenset[str] = frozenset()
     join: Callable[[Sequence[Any], ModelSpec], Any] | None = None
     selects_classes: bool = False
-
-    def limit_from(self, figures: Mapping[str, Any]) -> DecodedLimit:
-        """Return limits of this kind by the names of their figures."""
-        made: DecodedLimit = self.limit(**figures)
-        return made

@@ -113,6 +113,7 @@ KIND = Kind(
     limit=ClassLimit,
     measure=measure,
     judge=judge_classes,
+    bounds={"prob": "max_prob"},
     table=(
         Column("top-1", "{top1}"),
         Column("mean prob", "{mean_prob:.1e}"),

@@ -235,6 +235,7 @@ KIND = Kind(
     limit=DetectionLimit,
     measure=measure,
     judge=judge_detections,
+    bounds={"score": "max_score", "px": "max_px", "iou": "min_iou", "mean_score": "mean_score"},
     table=(
         Column("matched", "{matched}/{reference}"),
         Column("score", "{max_score:.1e}", "{score:.1e}"),

@@ -157,6 +157,7 @@ KIND = Kind(
     limit=LandmarkLimit,
     measure=measure,
     judge=judge_landmarks,
+    bounds={"px": "max", "mean_px": "mean"},
     table=(
         Column("mean px", "{mean:.1e}", "{mean_px:.1e}"),
         Column("std", "{std:.1e}"),

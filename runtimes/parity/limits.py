@@ -59,6 +59,13 @@ def figure_names(limit: DecodedLimit) -> list[str]:
     return [entry.name for entry in fields(limit) if entry.name != "derived"]
 
 
+def share_of_limit(name: str, figure: float, limit: float) -> float:
+    """Return a figure as a share of its limit: 0 where nothing differs, 1 at the limit."""
+    if name in _LOWER_BOUNDS:  # of figures that are 1 where nothing differs
+        figure, limit = 1 - figure, 1 - limit
+    return figure / limit if limit else math.inf if figure else 0.0
+
+
 def widest(limits: Sequence[_D]) -> _D:
     """Return limits that let pass what any of these does."""
     first, *others = limits

@@ -1,1 +1,1 @@
-"""Where results go."""
+"""Where results go: sinks that take them one by one."""

@@ -1,41 +1,96 @@
-"""Writing annotated pictures."""
+"""Annotated images, each written when it is done."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import InputError
+from ...errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
     import numpy as np
     from numpy.typing import NDArray
 
     from ...models.results import Result
+    from .base import Failure, Prediction
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+_FORMATS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
-class PictureSaver:
-    """Writes annotated pictures, never two to the same name.
+class ImageTarget(NamedTuple):
+    """Where annotated images go: one file, or a folder that is made when it is needed."""
+
+    path: Path
+    is_file: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return what the text of ``--save`` means.
+
+        A folder exists, ends with a slash or has no ending; a file ends like an image.
+
+        Raises:
+            UsageError: The ending is that of no image format.
+
+        """
+        path = Path(text)
+        if text.endswith(("/", os.sep)) or not path.suffix or path.is_dir():
+            return cls(path, is_file=False)
+        if path.suffix.lower() not in _FORMATS:
+            raise UsageError(
+                f"--save {text} is neither an image nor a folder: {path.suffix} is no image format that is written",
+                f"End it in {', '.join(_FORMATS)}, or in a slash for a folder: --save {text}/",
+            )
+        return cls(path, is_file=True)
+
+
+class ImageSink:
+    """Draws results onto their images and writes those, never two to the same name.
 
     Args:
-        target: A file, if it ends like a picture, else a folder.
-        backend: Goes into the names.
-        style: What `draw` takes besides the picture and the result.
+        target: The file or the folder.
+        backend: Its name becomes part of the names in a folder.
+        tell: Called with the path of each image that was written.
+        style: What `draw` takes besides the image and the result.
 
     """
 
-    def __init__(self, target: Path, backend: str, **style: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        target: ImageTarget,
+        backend: str,
+        tell: Callable[[Path], None] = lambda _path: None,
+        **style: Any,  # noqa: ANN401
+    ) -> None:
         self._target = target
         self._backend = backend
+        self._tell = tell
         self._style = style
         self._taken: set[Path] = set()
 
-    @property
-    def is_file(self) -> bool:
-        """Whether the target is one picture."""
-        return self._target.suffix.lower() in _PICTURES and not self._target.is_dir()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def write(self, prediction: Prediction) -> None:
+        """Draw a result and write the image.
+
+        Raises:
+            InputError: It cannot be written.
+
+        """
+        self._tell(self.save(prediction.source, prediction.image, prediction.result))
+
+    def fail(self, failure: Failure) -> None:
+        """Do nothing: there is no image."""
 
     def save(self, source: str, image: NDArray[np.uint8], result: Result) -> Path:
         """Draw *result* and write it; return where.
@@ -48,7 +103,7 @@ class PictureSaver:
 
         from ..kinds.drawing import draw
 
-        path = self._target if self.is_file else self._name(Path(source))
+        path = self._target.path if self._target.is_file else self._name(Path(source))
         if path.resolve() == Path(source).resolve():
             raise InputError(f"--save would overwrite the source {source}", "Choose another place with --save.")
         drawn = draw(image, result, **self._style)
@@ -60,7 +115,7 @@ class PictureSaver:
             height, width = image.shape[:2]
             raise InputError(
                 f"cannot write {path}: the format does not hold {width}x{height} pixels",
-                "Convert the picture to PNG first.",
+                "Convert the image to PNG first.",
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,10 +125,10 @@ class PictureSaver:
         return path
 
     def _name(self, source: Path) -> Path:
-        suffix = source.suffix.lower() if source.suffix.lower() in _PICTURES else ".png"
+        suffix = source.suffix.lower() if source.suffix.lower() in _FORMATS else ".png"
         for number in range(1, len(self._taken) + 2):
             again = "" if number == 1 else f"-{number}"
-            path = self._target / f"{source.stem}_{self._backend}{again}{suffix}"
+            path = self._target.path / f"{source.stem}_{self._backend}{again}{suffix}"
             if path not in self._taken:
                 break
         self._taken.add(path)

@@ -1,1 +1,1 @@
-"""Where images come from."""
+"""Where images come from: sources of named images, in order."""

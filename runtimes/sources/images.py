@@ -1,4 +1,4 @@
-"""Reading pictures: from a path to the BGR pixels that every model's preprocessing takes."""
+"""Reading images: from a path to the BGR pixels that every model's preprocessing takes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import numpy as np
 from ...errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
     from PIL.Image import Image
 
@@ -20,24 +18,24 @@ SUFFIXES = frozenset(
     (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 
-# A picture of 100 megapixels takes 300 MB decoded; what is larger is more often an attack or an accident.
+# An image of 100 megapixels takes 300 MB decoded; what is larger is more often an attack or an accident.
 MAX_PIXELS = 100_000_000
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a picture.
+    """Decode an image.
 
     EXIF orientation is applied, grey becomes three equal channels, transparency is dropped, 16 bits become the upper 8.
 
     Args:
         path: A file of any format that Pillow reads.
-        max_pixels: Refuse a picture of more pixels, by its header, before it is decoded.
+        max_pixels: Refuse an image of more pixels, by its header, before it is decoded.
 
     Returns:
         (h, w, 3) uint8, B G R, C-contiguous.
 
     Raises:
-        InputError: Not there, not a picture, cut short, or too large.
+        InputError: Not there, not an image, cut short, or too large.
 
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -48,16 +46,16 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
             # Pillow warns at a size of its own, where the limit here is the caller's, and of damaged EXIF data.
             warnings.simplefilter("ignore")
             Image.MAX_IMAGE_PIXELS = max(max_pixels, MAX_PIXELS)
-            with Image.open(path) as picture:
-                _check_size(path, picture.width, picture.height, max_pixels)
-                return _to_bgr(ImageOps.exif_transpose(picture))
+            with Image.open(path) as opened:
+                _check_size(path, opened.width, opened.height, max_pixels)
+                return _to_bgr(ImageOps.exif_transpose(opened))
     except FileNotFoundError as error:
         raise InputError(f"no such file: {path}", "Check the path.") from error
     except Image.DecompressionBombError as error:
         # Pillow refuses at twice the limit that it is given, before anyone can ask for the size.
         raise InputError(
             f"{path} is too large: more than twice the limit of {max_pixels:,} pixels",
-            "Raise the limit with --max-pixels, or shrink the picture.",
+            "Raise the limit with --max-pixels, or shrink the image.",
         ) from error
     except UnidentifiedImageError as error:
         what = "is empty" if path.stat().st_size == 0 else "is not an image of a known format"
@@ -71,17 +69,17 @@ def _check_size(path: Path, width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise InputError(
             f"{path} has {width}x{height} pixels, the limit is {max_pixels:,}",
-            f"Raise the limit with --max-pixels {width * height}, or shrink the picture.",
+            f"Raise the limit with --max-pixels {width * height}, or shrink the image.",
         )
 
 
-def _to_bgr(picture: Image) -> NDArray[np.uint8]:
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        grey = (np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+def _to_bgr(decoded: Image) -> NDArray[np.uint8]:
+    if decoded.mode.startswith("I;16") or decoded.mode == "I":
+        grey = (np.asarray(decoded).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     import cv2
 
-    return np.asarray(cv2.cvtColor(np.asarray(picture.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
+    return np.asarray(cv2.cvtColor(np.asarray(decoded.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def as_image(image: object) -> NDArray[np.uint8]:
@@ -103,45 +101,3 @@ def as_image(image: object) -> NDArray[np.uint8]:
             "Convert it, for example with cv2.cvtColor.",
         )
     return image
-
-
-def find_images(sources: Iterable[str]) -> tuple[list[Path], list[tuple[str, InputError]]]:
-    """Expand files, folders and glob patterns, in the order given; a folder's and a pattern's in name order.
-
-    A folder gives the pictures directly in it, by their endings. A named file is taken whatever its ending.
-
-    Returns:
-        The files, and (source, error) of each folder without pictures, each pattern that matches nothing and each
-        source that cannot be looked at.
-
-    """
-    found: list[Path] = []
-    errors: list[tuple[str, InputError]] = []
-    for source in sources:
-        try:
-            found += _expand(source)
-        except InputError as error:
-            errors.append((source, error))
-        except (OSError, ValueError) as error:
-            # A folder that may not be read, a name too long for the system, ** inside a word.
-            errors.append((source, InputError(f"cannot look for {source}: {error}", "Check the path.")))
-    return found, errors
-
-
-def _expand(source: str) -> list[Path]:
-    """Return the files that one source means."""
-    if not source:
-        raise InputError("an empty name is no source", "Name a file, a folder or a pattern.")
-    path = Path(source)
-    if path.is_dir():
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not inside:
-            raise InputError(f"no images in the folder {source}", f"Known endings: {' '.join(sorted(SUFFIXES))}")
-    elif any(mark in source for mark in "*?[") and not path.exists():
-        pattern = path.relative_to(path.anchor)
-        inside = sorted(p for p in Path(path.anchor).glob(str(pattern)) if p.is_file())
-        if not inside:
-            raise InputError(f"nothing matches {source}", "Check the pattern.")
-    else:
-        inside = [path]
-    return inside

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from cvport.exporters.graphs.trace import OPSET
 from cvport.models.registry import get_model
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 from cvport.models.yolox.spec import SPEC
 from figures import Row, Section, compare, in_turns, timed
 from helpers.yolox import megvii_variant

@@ -14,8 +14,9 @@ import onnx
 import onnxruntime
 import torch
 from cvport.models.registry import get_model, list_models
-from cvport.models.weights.checkpoint import open_weights
-from cvport.runtimes.predictor import Predictor, load
+from cvport.models.weights.files import open_weights
+from cvport.runtimes.load import load
+from cvport.runtimes.predictor import Predictor
 from figures import Lap, Row, Section, Stopwatch, compare, in_turns, latency, timed
 from onnx import TensorProto, helper, shape_inference
 from subjects import CANDIDATES, ONE_THREAD, export, one_thread, photo

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from cvport.models.registry import get_model
-from cvport.models.weights.checkpoint import open_weights
+from cvport.models.weights.files import open_weights
 from cvport.runtimes.backends.npu import NpuBackend
 from figures import Row, Section, compare, in_turns, latency, timed
 from subjects import one_thread, photo

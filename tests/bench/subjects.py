@@ -21,7 +21,8 @@ from cvport.models.spec import ModelSpec
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.spec import SPEC
-from cvport.runtimes.predictor import Predictor, View, load
+from cvport.runtimes.load import load
+from cvport.runtimes.predictor import Predictor, Region
 from figures import Lap, Stopwatch
 from helpers.yolox import megvii_variant
 from numpy.typing import NDArray
@@ -186,7 +187,7 @@ class Scene:
 def scene(size: str) -> Scene:
     """Open the exported network of that size and set its thresholds."""
     predictor = load(onnx_file(size), backend="onnx", threads=1)
-    inputs, _ = predictor.prepare([View(photo())])
+    inputs, _ = predictor.prepare([Region(photo())])
     scores = _scores(predictor.backend.run({"input": inputs}))
     threshold = float(np.sort(scores.max(axis=0))[-CANDIDATES])
     low, high = 0.0, 1.0

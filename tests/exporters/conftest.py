@@ -12,7 +12,7 @@ from cvport.exporters import export as module
 from cvport.models.spec import VariantOptions
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.models.yolox.spec import SPEC
-from gate import Exported
+from helpers.gate import Exported
 from helpers.yolox import megvii_variant
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from cvport.errors import ArtifactError
 from cvport.exporters.publish import publish, reject, stage, verify_sums
-from cvport.models.weights.checkpoint import sha256_file
+from cvport.models.weights.digest import sha256_file
 
 NAME = "model"
 OLD = {"model.onnx": b"old network", "parity.json": b"old figures"}

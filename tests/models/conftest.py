@@ -1,30 +1,30 @@
-"""The local hub, which the tests of downloading share."""
+"""What the tests of models share: a local hub, one thread."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+import torch
+from helpers.hub_server import HubServer
 
 
 @pytest.fixture
-def hub_server() -> Iterator[Any]:
-    """A running `HubServer`, empty."""
-    path = Path(__file__).with_name("hub_server.py")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    with module.HubServer() as server:
+def hub_server() -> Iterator[HubServer]:
+    """A running hub, empty."""
+    with HubServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for a busy core cost small networks far more than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

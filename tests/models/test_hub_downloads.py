@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,8 +17,8 @@ import onnx
 import pytest
 from cvport.errors import WeightsError
 from cvport.exporters.commands.cvexport import cvexport
-from cvport.models.weights.checkpoint import open_weights
-from cvport.models.weights.hub import download
+from cvport.models.weights.files import open_weights
+from cvport.models.weights.hub import HubAddress, download
 from cvport.models.yolox.spec import SPEC
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
@@ -141,7 +142,7 @@ def test_what_the_hub_replaces_is_downloaded_anew(server, cache, scheme):
 def test_an_unknown_model_or_revision(server, cache, scheme, name, revision):
     server.publish("org/model", {NAME: FIRST})
     with pytest.raises(WeightsError) as caught:
-        download(f"{scheme}:{name}{revision}", cache_dir=cache)
+        download(HubAddress.parse(f"{scheme}:{name}{revision}"), cache_dir=cache)
     assert caught.value.exit_code == 4
     assert caught.value.message.startswith(f"cannot get {scheme}:{name}{revision}: ")
     assert caught.value.message.endswith(" answered 404: there is no such model or revision")
@@ -278,7 +279,7 @@ def test_a_model_without_a_checkpoint(server, cache, scheme):
     server.publish("org/empty", {"README.md": b"#"})
     for name in ("model", "empty"):
         with pytest.raises(WeightsError, match=f"{scheme}:org/{name} holds no checkpoint") as caught:
-            download(f"{scheme}:org/{name}", cache_dir=cache)
+            download(HubAddress.parse(f"{scheme}:org/{name}"), cache_dir=cache)
         assert "Check the address" in caught.value.hint
 
 
@@ -354,8 +355,8 @@ def test_a_killed_download_is_never_taken_for_whole(server, cache, tmp_path, sch
     server.publish("org/model", {NAME: FIRST, "config.json": CONFIG})
     server.cut[NAME], server.hold = 6000, True
     code = (
-        "import sys, pathlib; from cvport.models.weights.hub import download;"
-        "download(sys.argv[1], cache_dir=pathlib.Path(sys.argv[2]))"
+        "import sys, pathlib; from cvport.models.weights.hub import HubAddress, download;"
+        "download(HubAddress.parse(sys.argv[1]), cache_dir=pathlib.Path(sys.argv[2]))"
     )
     environ = {**os.environ, **environment(server.url, tmp_path)}
     process = subprocess.Popen([sys.executable, "-c", code, f"{scheme}:org/model", str(cache)], env=environ)
@@ -371,3 +372,35 @@ def test_a_killed_download_is_never_taken_for_whole(server, cache, tmp_path, sch
         get(scheme, cache, offline=True)
     assert "Run once without --offline" in caught.value.hint
     assert get(scheme, cache).sha256 == sha256(FIRST)
+
+
+@BOTH
+def test_a_server_that_does_not_listen_is_told_in_one_line_and_at_once(server, cache, tmp_path, scheme, monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        for key, value in environment(url, tmp_path).items():
+            monkeypatch.setenv(key, value)
+        start = time.monotonic()
+        with pytest.raises(WeightsError) as caught:
+            get(scheme, cache)
+    assert time.monotonic() - start < 10
+    assert caught.value.message == f"cannot get {scheme}:org/model: 127.0.0.1 cannot be reached: Connection refused"
+    assert "--offline" in caught.value.hint
+    assert "\n" not in caught.value.hint
+
+
+def test_the_cause_of_a_broken_connection_is_told_without_the_libraries_around_it(server, cache, monkeypatch):
+    monkeypatch.setattr("cvport.models.weights.hub.unreachable_reason", lambda _url: None)
+    requests = pytest.importorskip("requests")
+    urllib3 = pytest.importorskip("urllib3")
+    refused = ConnectionRefusedError(111, "Connection refused")
+    tower = requests.exceptions.ConnectionError(urllib3.exceptions.MaxRetryError(None, "/api/v1/models", refused))
+
+    def fail(name, **options):
+        raise tower
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(WeightsError) as caught:
+        get("hf", cache)
+    assert caught.value.message == "cannot get hf:org/model: Connection refused"

@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from cvport.models.results import Detections
+from cvport import Classification, InputError, Landmarks
+from cvport.models.results import Contour, Detections, Skeleton
 
 
 @pytest.fixture
@@ -50,6 +51,110 @@ def test_frozen(detections, name):
         setattr(detections, name, None)
 
 
-def test_lists_that_do_not_belong_together(detections):
-    with pytest.raises(ValueError, match="zip"):
-        dataclasses.replace(detections, labels=("cat",)).to_dict()
+ZEROS = np.zeros
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"labels": ("cat",)}, "1 names for 2 scores"),
+        ({"labels": ["cat", "dog"]}, "not a tuple"),
+        ({"labels": (1, 2)}, "not a tuple of strings"),
+        ({"boxes": ZEROS((3, 4), np.float32)}, r"shape \(3, 4\), not \(2, 4\)"),
+        ({"boxes": ZEROS((2, 5), np.float32)}, r"shape \(2, 5\)"),
+        ({"boxes": ZEROS((2, 4))}, "float64, not an array of float32"),
+        ({"scores": [0.9, 0.3]}, "Detections.scores is list"),
+        ({"class_ids": ZEROS(2, np.float32)}, "float32, not an array of int64"),
+        ({"margins": ZEROS(3, np.float32)}, "Detections.margins has shape"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_refused(detections, change, text):
+    with pytest.raises(InputError, match=text):
+        dataclasses.replace(detections, **change)
+
+
+@pytest.mark.parametrize(
+    ("index", "rows"),
+    [
+        (0, [0]),
+        (-1, [1]),
+        (np.int64(1), [1]),
+        (slice(None, None, -1), [1, 0]),
+        ([1, 0], [1, 0]),
+        (np.array([False, True]), [1]),
+        ([True, False], [0]),
+        ([], []),
+        (slice(0, 0), []),
+    ],
+)
+def test_indexing_keeps_what_belongs_together(detections, index, rows):
+    picked = detections[index]
+    np.testing.assert_array_equal(picked.boxes, detections.boxes[rows])
+    np.testing.assert_array_equal(picked.class_ids, detections.class_ids[rows])
+    assert picked.labels == tuple(detections.labels[row] for row in rows)
+    assert picked.margins is None
+    marked = dataclasses.replace(detections, margins=np.float32([0.5, 0.1]))
+    np.testing.assert_array_equal(marked[index].margins, marked.margins[rows])
+
+
+@pytest.mark.parametrize("index", [2, [5], np.array([True])])
+def test_indices_out_of_range(detections, index):
+    with pytest.raises(IndexError):
+        detections[index]
+
+
+def test_scores_by_mask(detections):
+    assert detections[detections.scores > 0.5].labels == ("cat",)
+
+
+# --- landmarks
+
+ARM = Skeleton(("shoulder", "elbow", "hand"), (Contour("arm", (0, 1, 2), closed=False),))
+
+
+def test_landmarks_carry_their_skeleton_and_are_indexed():
+    faces = Landmarks(np.arange(12, dtype=np.float32).reshape(2, 3, 2), np.ones((2, 4), np.float32), ARM)
+    second = faces[1]
+    assert len(second) == 1
+    assert second.points.tolist() == [[[6, 7], [8, 9], [10, 11]]]
+    assert second.skeleton is ARM
+    assert [points[0].tolist() for points in faces] == [[0, 1], [6, 7]]
+    joined = Landmarks.join([faces[1], faces[0]])
+    assert joined.points.tolist() == faces[[1, 0]].points.tolist()
+    assert joined.skeleton is ARM
+    assert Landmarks.empty(ARM).points.shape == (0, 3, 2)
+
+
+@pytest.mark.parametrize(
+    ("points", "boxes", "text"),
+    [
+        (ZEROS((2, 4, 2), np.float32), None, "skeleton has 3 points, Landmarks.points has 4"),
+        (ZEROS((2, 3, 3), np.float32), None, "Landmarks.points has shape"),
+        (ZEROS((2, 3, 2), np.float32), ZEROS((1, 4), np.float32), "Landmarks.boxes has shape"),
+        (ZEROS((2, 3, 2)), None, "float64"),
+    ],
+)
+def test_landmarks_that_do_not_belong_together_are_refused(points, boxes, text):
+    with pytest.raises(InputError, match=text):
+        Landmarks(points, boxes, ARM)
+
+
+def test_edges_of_a_skeleton():
+    closed = Skeleton(("a", "b", "c"), (Contour("triangle", (0, 1, 2), closed=True),))
+    assert ARM.edges() == [(0, 1), (1, 2)]
+    assert closed.edges() == [(0, 1), (1, 2), (2, 0)]
+    with pytest.raises(InputError, match=r"point outside of 0\.\.1"):
+        Skeleton(("a", "b"), (Contour("line", (0, 2), closed=False),))
+
+
+# --- classes
+
+
+def test_classes_are_indexed_in_class_order_and_iterated_best_first():
+    classes = Classification(np.float32([0.1, 0.7, 0.2]), ("a", "b", "c"))
+    assert [label for label, _ in classes] == ["b", "c", "a"]
+    assert classes[0].labels == ("a",)
+    assert classes[classes.scores > 0.15].labels == ("b", "c")
+    assert classes.top(1) == [("b", pytest.approx(0.7))]
+    with pytest.raises(InputError, match="2 names for 3 scores"):
+        Classification(classes.scores, ("a", "b"))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.npu_wheel
 ASK = """
 import json, sys
 from cvport.errors import BackendError
-from cvport.runtimes.backends.registry import choose_backend, why_not
+from cvport.runtimes.backends.registry import choose_backend, unavailable_reason
 
 def choose(device):
     try:
@@ -23,8 +23,8 @@ def choose(device):
         return error.exit_code
 
 devices = sys.argv[1:] or [None]
-asked = [[why_not("npu", device), choose(device)] for device in devices]
-print(json.dumps([asked, choose_backend("auto"), why_not("torch")]))
+asked = [[unavailable_reason("npu", device), choose(device)] for device in devices]
+print(json.dumps([asked, choose_backend("auto"), unavailable_reason("torch")]))
 """
 
 
@@ -75,7 +75,7 @@ def test_no_cann_and_autoload(reason, python):
     assert plain.returncode == 1
     assert "RuntimeError: Failed to load the backend extension: torch_npu." in plain.stderr
     assert "ImportError: libhccl.so: cannot open shared object file" in plain.stderr
-    ask = "from cvport.runtimes.backends.registry import why_not; print(why_not('npu'))"
+    ask = "from cvport.runtimes.backends.registry import unavailable_reason; print(unavailable_reason('npu'))"
     done = python("-c", ask, TORCH_DEVICE_BACKEND_AUTOLOAD="1")
     assert done.stdout.startswith("torch_npu does not find CANN: libhccl.so: cannot open shared object file\n")
 

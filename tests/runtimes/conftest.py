@@ -15,6 +15,7 @@ import pytest
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
+from helpers.gate import with_digest
 from onnx import numpy_helper
 
 
@@ -48,7 +49,7 @@ def nan_artifact(nano_artifact: Any, tmp_path: Path) -> Path:
     values.flat[0] = np.nan
     tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     path = tmp_path / "nan.onnx"
-    onnx.save(model, path)
+    path.write_bytes(with_digest(model))
     return path
 
 
@@ -66,7 +67,7 @@ def with_seal(nano_artifact: Any, tmp_path: Path) -> Callable[..., Path]:
         else:
             entry.value = text
         path = tmp_path / "resealed.onnx"
-        onnx.save(model, path)
+        path.write_bytes(model.SerializeToString(deterministic=True))
         return path
 
     return make

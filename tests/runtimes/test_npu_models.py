@@ -5,8 +5,7 @@ from __future__ import annotations
 import cvport
 import pytest
 from cvport.exporters.gate.probes import scene
-from cvport.models.weights.checkpoint import seeded_checkpoint
-from cvport.runtimes import predictor
+from cvport.models.weights.files import seeded_checkpoint
 from cvport.runtimes.parity.measure import match_detections, measure_classes, measure_landmarks
 
 BOXES = [(20.0, 10.0, 110.0, 80.0), (5.0, 30.0, 60.0, 90.0)]
@@ -33,9 +32,9 @@ def results(npu, monkeypatch):
 
     def run(name, options):
         spec = cvport.get_model(name)
-        checkpoint = seeded_checkpoint(spec, "seeded")
+        checkpoint = seeded_checkpoint(spec, 0)
         # Made once: of a large network they take longer than everything else.
-        monkeypatch.setattr(predictor._Request, "open_weights", lambda _request, _spec: checkpoint)
+        monkeypatch.setattr("cvport.models.weights.files.open_weights", lambda *_, **_options: checkpoint)
         picture = scene(90, 120, seed=0)
         faces = BOXES if spec.takes_boxes else None
         choice = {"score_threshold": 0.2} if spec.kind == "detections" else {}

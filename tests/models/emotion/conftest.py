@@ -2,54 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import runpy
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
 import pytest
-import torch
 from cvport.models.emotion.variant import Variant
-
-
-class Golden(NamedTuple):
-    """Recorded with seed 0.
-
-    Attributes:
-        manifest: Keys, both ways, and shapes.
-        state: The weights, by the keys of the Hub's files.
-        input: (2,3,224,224) noise.
-        outputs: ``logits``, ``embeddings_out`` of the first tokens and ``last_hidden_cls`` for it.
-        notes: Per picture and part of it: box, logits, probabilities.
-        arrays: Network inputs and outputs of the same, and what the reference processor scales them to.
-
-    """
-
-    manifest: dict[str, Any]
-    state: dict[str, np.ndarray]
-    input: np.ndarray
-    outputs: Mapping[str, np.ndarray]
-    notes: dict[str, Any]
-    arrays: Mapping[str, np.ndarray]
+from helpers.goldens import Golden, load_golden
 
 
 @pytest.fixture(scope="session")
-def golden(shared: Path) -> Golden:
-    folder = shared / "goldens/emotion"
-    if not folder.is_dir():
-        pytest.skip(f"the ground truth is not here: {folder}")
-    seeded = runpy.run_path(str(shared / "goldens/seeded.py"))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    return Golden(
-        manifest,
-        seeded["seeded_state_dict"](manifest, 0),
-        seeded["seeded_input"](manifest["input"]["shape_golden"], 0),
-        np.load(folder / "golden_seed0.npz"),
-        json.loads((folder / "image_seed0.json").read_text()),
-        np.load(folder / "image_seed0.npz"),
-    )
+def golden() -> Golden:
+    return load_golden("emotion")
 
 
 @pytest.fixture(scope="session")
@@ -80,12 +40,3 @@ def published():
         return renamed
 
     return rename
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _one_thread():
-    """Threads that wait for a busy core cost a small network far more than they gain."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -12,7 +12,7 @@ from cvport.models.emotion.spec import SPEC
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.runtimes.parity.measure import measure_tensor
 from cvport.runtimes.seal import KEY
-from gate import Exported, failed, failed_names
+from helpers.gate import Exported, failed, failed_names
 
 NAME = "vit.layers.0.attention.v_proj.weight"
 

@@ -1,6 +1,5 @@
 """Untrained weights: the same everywhere, and informative to compare."""
 
-import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -10,14 +9,7 @@ from cvport.exporters.gate.probes import built_in_cases
 from cvport.models.emotion.preprocess import PreprocessParams, preprocess
 from cvport.models.emotion.spec import SPEC
 from cvport.models.emotion.variant import DEFAULT_VARIANT
-
-
-def digest(state):
-    sha = hashlib.sha256()
-    for key in sorted(state):
-        sha.update(f"{key}{state[key].dtype}{state[key].shape}".encode())
-        sha.update(state[key].tobytes())
-    return sha.hexdigest()
+from helpers.weights import digest
 
 
 def test_the_same_seed_gives_the_same_bits_on_every_machine(small):

@@ -2,55 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import runpy
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
-import torch
 from cvport.models.hand_static.variant import DEFAULT_VARIANT, Variant
-
-
-class Golden(NamedTuple):
-    """Recorded with seed 0.
-
-    Attributes:
-        manifest: Keys and shapes.
-        state: The weights.
-        input: (2,3,112,112) noise.
-        outputs: ``output``, ``logits`` and ``embedding`` for it.
-        notes: Per picture and part of it: the scores, the label.
-        arrays: Network inputs and outputs of the same.
-
-    """
-
-    manifest: dict[str, Any]
-    state: dict[str, np.ndarray]
-    input: np.ndarray
-    outputs: Mapping[str, np.ndarray]
-    notes: dict[str, Any]
-    arrays: Mapping[str, np.ndarray]
+from helpers.goldens import Golden, load_golden
 
 
 @pytest.fixture(scope="session")
-def golden(shared: Path) -> Golden:
-    folder = shared / "goldens/hand_static"
-    if not folder.is_dir():
-        pytest.skip(f"the ground truth is not here: {folder}")
-    seeded = runpy.run_path(str(shared / "goldens/seeded.py"))
-    manifest = json.loads((folder / "manifest.json").read_text())
-    return Golden(
-        manifest,
-        seeded["seeded_state_dict"](manifest, 0),
-        seeded["seeded_input"](manifest["input"]["shape_golden"], 0),
-        np.load(folder / "golden_seed0.npz"),
-        json.loads((folder / "image_seed0.json").read_text()),
-        np.load(folder / "image_seed0.npz"),
-    )
+def golden() -> Golden:
+    return load_golden("hand_static")
 
 
 @pytest.fixture(scope="session")
@@ -68,12 +29,3 @@ def small() -> Variant:
         embedding_size=56,
         hidden=16,
     )
-
-
-@pytest.fixture(autouse=True, scope="package")
-def _one_thread():
-    """Threads that wait for a busy core cost a small network far more than they gain."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

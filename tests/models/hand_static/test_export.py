@@ -11,8 +11,8 @@ import torch
 from cvport.exporters.gate.probes import built_in_cases
 from cvport.models.hand_static.preprocess import preprocess
 from cvport.models.hand_static.spec import SPEC
-from cvport.models.weights.checkpoint import open_weights
-from gate import Exported, failed, failed_names
+from cvport.models.weights.files import open_weights
+from helpers.gate import Exported, failed, failed_names
 
 NAME = "feature_extractor.conv_4.model.3.conv.conv.weight"
 

@@ -11,7 +11,8 @@ from cvport.models.hand_static.spec import SPEC
 from cvport.models.hand_static.variant import DEFAULT_VARIANT
 from cvport.models.registry import get_model
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 
 
 @pytest.fixture(scope="module")

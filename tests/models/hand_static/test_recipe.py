@@ -1,7 +1,5 @@
 """Untrained weights: the same everywhere, and informative to compare."""
 
-import hashlib
-
 import numpy as np
 import pytest
 import torch
@@ -10,14 +8,7 @@ from cvport.models.hand_static.preprocess import PreprocessParams, preprocess
 from cvport.models.hand_static.spec import SPEC
 from cvport.models.hand_static.variant import DEFAULT_VARIANT
 from cvport.models.ops.fusion import fuse
-
-
-def digest(state):
-    sha = hashlib.sha256()
-    for key in sorted(state):
-        sha.update(f"{key}{state[key].dtype}{state[key].shape}".encode())
-        sha.update(state[key].tobytes())
-    return sha.hexdigest()
+from helpers.weights import digest
 
 
 def test_the_same_seed_gives_the_same_bits_on_every_machine():

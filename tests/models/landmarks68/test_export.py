@@ -11,7 +11,7 @@ from cvport.models.landmarks68 import blocks, network
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import Variant
 from cvport.models.weights.checkpoint import Checkpoint
-from gate import Exported, failed, failed_names
+from helpers.gate import Exported, failed, failed_names
 
 # Structurally complete and quick.
 SMALL = Variant(stem=8, width=16, levels=1, stacks=2)
@@ -36,18 +36,18 @@ def test_clean_export_passes_and_is_informative(made, tmp_path):
 @pytest.mark.parametrize(
     ("part", "changes", "cases"),
     [
-        ("preprocess", {"colour": "rgb"}, {"landscape", "faces"}),
-        ("preprocess", {"value_range": [0.0, 1.0]}, {"landscape", "faces"}),
-        ("preprocess", {"box_unit": 200.0}, {"faces"}),
-        ("preprocess", {"crop_unit": 210.0}, {"faces"}),
-        ("postprocess", {"input_size": [255, 256]}, {"landscape", "faces"}),
+        ("preprocess", {"colour": "rgb"}, ("faces", "landscape")),
+        ("preprocess", {"value_range": [0.0, 1.0]}, ("faces", "landscape")),
+        ("preprocess", {"box_unit": 200.0}, ("faces",)),
+        ("preprocess", {"crop_unit": 210.0}, ("faces",)),
+        ("postprocess", {"input_size": [255, 256]}, ("faces", "landscape")),
     ],
     ids=str,
 )
 def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path, part, changes, cases):
     record = made.verify(tmp_path, made.with_sealed(part, **changes))
     assert record["verdict"] == "failed"
-    assert set(failed_names(record, "decoded", "case")) - {"portrait, tiny, noise"} == cases
+    assert set(failed_names(record, "decoded", "case")) - {"portrait, tiny, noise"} == set(cases)
     assert not failed(record, "tensors")
 
 

@@ -10,7 +10,8 @@ from cvport.models.landmarks68.preprocess import PreprocessParams
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import DEFAULT_VARIANT, Variant
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 
 SMALL = Variant(stem=8, width=16, levels=2, stacks=3)
 

@@ -1,7 +1,5 @@
 """Untrained weights: the same everywhere, and informative to compare."""
 
-import hashlib
-
 import numpy as np
 import pytest
 import torch
@@ -13,14 +11,7 @@ from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import DEFAULT_VARIANT
 from cvport.models.ops.fusion import fuse
 from helpers.landmarks import stages
-
-
-def digest(state):
-    sha = hashlib.sha256()
-    for key in sorted(state):
-        sha.update(f"{key}{state[key].dtype}{state[key].shape}".encode())
-        sha.update(state[key].tobytes())
-    return sha.hexdigest()
+from helpers.weights import digest
 
 
 @pytest.fixture(scope="module")

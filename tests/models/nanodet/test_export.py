@@ -7,9 +7,9 @@ import pytest
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import open_weights
+from cvport.models.weights.files import open_weights
 from cvport.runtimes.commands.console import run_command
-from gate import Exported, failed, failed_names
+from helpers.gate import Exported, failed, failed_names
 
 NAME = "fpn.bottom_up_blocks.1.blocks.0.ghost1.primary_conv.0.weight"
 

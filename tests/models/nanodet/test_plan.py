@@ -11,7 +11,8 @@ from cvport.models.nanodet.preprocess import PreprocessParams
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, PROJECT
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 
 SMALL = replace(DEFAULT_VARIANT, stem=8, stages=(16, 32, 64), repeats=(2, 3, 2), neck=16)
 

@@ -1,6 +1,5 @@
 """Untrained weights: the same everywhere, and informative to compare."""
 
-import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,14 +10,7 @@ from cvport.models.nanodet.preprocess import PreprocessParams, preprocess
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, PROJECT, SIZES
 from cvport.models.ops.fusion import fuse
-
-
-def digest(state):
-    sha = hashlib.sha256()
-    for key in sorted(state):
-        sha.update(f"{key}{state[key].dtype}{state[key].shape}".encode())
-        sha.update(state[key].tobytes())
-    return sha.hexdigest()
+from helpers.weights import digest
 
 
 def test_the_same_seed_gives_the_same_bits_on_every_machine():

@@ -13,7 +13,8 @@ import pytest
 import torch
 from cvport.errors import CvportError, UsageError, WeightsError
 from cvport.models.registry import get_model
-from cvport.models.weights.checkpoint import open_weights, unwrap
+from cvport.models.weights.checkpoint import unwrap
+from cvport.models.weights.files import open_weights
 from safetensors.torch import save_file
 
 SPEC = get_model("yolox")
@@ -230,7 +231,17 @@ def test_a_missing_file(tmp_path):
     assert error_of(path) == f"no weights at {path}"
 
 
-@pytest.mark.parametrize("name", ["a.onnx", "a.zip", "a"])
+def test_an_exported_file_holds_no_trainable_weights(tmp_path):
+    path = tmp_path / "a.onnx"
+    assert error_of(path) == f"no weights at {path}"
+    path.write_bytes(b"data")
+    with pytest.raises(WeightsError, match="is an exported file, which holds no trainable weights") as caught:
+        open_weights(SPEC, path)
+    assert f"cvrun -m {path}" in caught.value.hint
+    assert ".pth" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a"])
 def test_an_unknown_ending(tmp_path, name):
     (tmp_path / name).write_bytes(b"data")
     assert "not a checkpoint by its name" in error_of(tmp_path / name)
@@ -303,9 +314,22 @@ def test_a_pickle_executes_nothing(tmp_path, state):
     assert mark.exists()
 
 
-def test_a_pickled_network_is_refused_by_name(tmp_path):
-    torch.save({"model": torch.nn.Conv2d(1, 1, 1)}, tmp_path / "a.pth")
-    assert "torch.nn.modules.conv.Conv2d" in error_of(tmp_path / "a.pth")
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("wrap", [lambda network: network, lambda network: {"epoch": 3, "model": network}])
+def test_a_pickled_network_is_refused_by_name(tmp_path, wrap, zipped):
+    path = tmp_path / "a.pth"
+    torch.save(wrap(torch.nn.Conv2d(1, 1, 1)), path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError) as caught:
+        open_weights(SPEC, path)
+    assert "holds a whole model object of the class torch.nn.modules.conv.Conv2d" in caught.value.message
+    assert "torch.save(model.state_dict(), FILE)" in caught.value.hint
+
+
+def test_another_pickled_object_is_not_called_a_model(tmp_path, state):
+    torch.save({"model": state, "where": tmp_path}, tmp_path / "a.pth")
+    message = error_of(tmp_path / "a.pth")
+    assert "pathlib" in message
+    assert "whole model" not in message
 
 
 # Seeded weights

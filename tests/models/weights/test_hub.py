@@ -10,8 +10,8 @@ import pytest
 import torch
 from cvport.errors import UsageError, WeightsError
 from cvport.models.registry import get_model
-from cvport.models.weights.checkpoint import open_weights
-from cvport.models.weights.hub import download
+from cvport.models.weights.files import open_weights
+from cvport.models.weights.hub import HubAddress, download
 
 SPEC = get_model("yolox")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -25,6 +25,8 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    # Clients are stood in for where they are asked to download.
+    monkeypatch.setattr("cvport.models.weights.hub.unreachable_reason", lambda _url: None)
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def test_a_malformed_address(address):
 
 def test_an_unknown_hub():
     with pytest.raises(UsageError, match="'gh:org/model' is not a hub address"):
-        download("gh:org/model", offline=True)
+        download(HubAddress.parse("gh:org/model"), offline=True)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_a_missing_client_names_the_extra(monkeypatch, address, module, library)
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(WeightsError, match=f"{library} is not installed") as caught:
-        download(address)
+        download(HubAddress.parse(address))
     assert "cvport[hub]" in caught.value.hint
     assert "--weights FILE" in caught.value.hint
 
@@ -132,7 +134,7 @@ def test_what_the_client_is_asked_for(monkeypatch, tmp_path, scheme, module):
         if package:
             monkeypatch.setitem(sys.modules, package, SimpleNamespace(__path__=[]))
     monkeypatch.setitem(sys.modules, module, SimpleNamespace(snapshot_download=snapshot_download))
-    assert download(f"{scheme}:org/model@v1", offline=True, cache_dir=Path("~/cache")) == folder
+    assert download(HubAddress.parse(f"{scheme}:org/model@v1"), offline=True, cache_dir=Path("~/cache")) == folder
     (options,) = asked
     patterns = options.pop("allow_patterns")
     assert {"*.pt", "*.safetensors", "*.json"} <= set(patterns)
@@ -143,7 +145,7 @@ def test_what_the_client_is_asked_for(monkeypatch, tmp_path, scheme, module):
         "cache_dir": str(tmp_path / "cache"),
     }
     asked.clear()
-    download(f"{scheme}:org/model")
+    download(HubAddress.parse(f"{scheme}:org/model"))
     assert [pattern for options in asked for pattern in options.pop("allow_patterns")] == patterns
     assert all(options == {"name": "org/model", "local_files_only": False} for options in asked)
 
@@ -155,7 +157,7 @@ def test_a_download_that_fails(monkeypatch, error, reason):
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
     with pytest.raises(WeightsError) as caught:
-        download("hf:org/model")
+        download(HubAddress.parse("hf:org/model"))
     assert caught.value.message == f"cannot get hf:org/model: {reason}"
     assert "network" in caught.value.hint
     assert caught.value.__cause__ is error
@@ -179,7 +181,7 @@ def test_what_a_client_prints_goes_to_the_log(monkeypatch, tmp_path, capsys, cap
     monkeypatch.setattr(ours, "propagate", False)  # to handlers that tests of the commands have left
     monkeypatch.setattr(ours, "handlers", [caplog.handler])
     with caplog.at_level(level, logger=ours.name):
-        download("hf:org/model")
+        download(HubAddress.parse("hf:org/model"))
     assert capsys.readouterr() == ("", "")
     said = ["a notice", "a warning", f"hf:org/model is in {tmp_path}"]
     assert caplog.messages == (said if level == "INFO" else [])
@@ -192,9 +194,9 @@ def test_what_an_interrupted_download_left_is_not_whole(monkeypatch, tmp_path):
     client = SimpleNamespace(snapshot_download=lambda name, **options: str(tmp_path))
     monkeypatch.setitem(sys.modules, "huggingface_hub", client)
     with pytest.raises(WeightsError, match=r"not downloaded completely: .*model\.safetensors\.incomplete") as caught:
-        download("hf:org/model", offline=True)
+        download(HubAddress.parse("hf:org/model"), offline=True)
     assert "without --offline" in caught.value.hint
-    assert download("hf:org/model") == tmp_path
+    assert download(HubAddress.parse("hf:org/model")) == tmp_path
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), PermissionError(13, "Denied", "/cache")])
@@ -204,6 +206,6 @@ def test_a_cache_that_cannot_take_it(monkeypatch, error):
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
     with pytest.raises(WeightsError) as caught:
-        download("hf:org/model")
+        download(HubAddress.parse("hf:org/model"))
     assert error.strerror in caught.value.message
     assert "--cache-dir DIR" in caught.value.hint

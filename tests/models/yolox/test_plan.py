@@ -8,7 +8,8 @@ from cvport.errors import UsageError, WeightsError
 from cvport.models.labels import COCO_LABELS
 from cvport.models.registry import get_model
 from cvport.models.spec import VariantOptions
-from cvport.models.weights.checkpoint import Checkpoint, open_weights
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.models.weights.files import open_weights
 from cvport.models.yolox.network import YOLOX
 from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.preprocess import params_for

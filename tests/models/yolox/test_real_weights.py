@@ -5,20 +5,10 @@ import json
 import cvport
 import numpy as np
 import pytest
-import torch
 from cvport.models.ops.boxes import iou_matrix
 
 MAX_PIXELS = 0.5
 MAX_SCORE = 1e-3
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Threads that wait for a busy core cost these small networks far more than they gain."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def detect(real, weights, *, size=416, preprocess=None, activation=None, iou=0.45):

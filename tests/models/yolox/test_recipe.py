@@ -1,6 +1,5 @@
 """Untrained weights: the same everywhere, and informative to compare."""
 
-import hashlib
 import math
 
 import numpy as np
@@ -9,18 +8,11 @@ import torch
 from cvport.models.ops.fusion import fuse
 from cvport.models.yolox.spec import SPEC
 from cvport.models.yolox.variant import DEFAULT_VARIANT
+from helpers.weights import digest
 from helpers.yolox import megvii_variant
 
 NANO = megvii_variant("nano", 1)
 SIDE = 256
-
-
-def digest(state):
-    sha = hashlib.sha256()
-    for key in sorted(state):
-        sha.update(f"{key}{state[key].dtype}{state[key].shape}".encode())
-        sha.update(state[key].tobytes())
-    return sha.hexdigest()
 
 
 def pictures():

@@ -18,7 +18,7 @@ from cvport.errors import BackendError, UsageError
 from cvport.models.registry import get_model
 from cvport.models.yolox.spec import SPEC
 from cvport.runtimes.backends import npu as npu_backend
-from cvport.runtimes.backends.npu import NpuBackend, why_not
+from cvport.runtimes.backends.npu import NpuBackend, unavailable_reason
 from cvport.runtimes.backends.registry import choose_backend
 from cvport.runtimes.backends.torch import TorchBackend
 from helpers.yolox import megvii_variant
@@ -83,7 +83,10 @@ def difference(outputs, expected):
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """``package(code)`` installs a torch_npu whose import runs *code*."""
-    if "torch_npu" in sys.modules or why_not() != "torch_npu is not installed\nInstall it: pip install 'cvport[npu]'":
+    if (
+        "torch_npu" in sys.modules
+        or unavailable_reason() != "torch_npu is not installed\nInstall it: pip install 'cvport[npu]'"
+    ):
         pytest.skip("there is a torch_npu here")
 
     def install(code, version=None):
@@ -102,7 +105,7 @@ def package(tmp_path, monkeypatch):
 
 def reason(device=None):
     """Return the cause and the next step, each one line."""
-    cause, hint = (why_not(device) or "it can\n").split("\n")
+    cause, hint = (unavailable_reason(device) or "it can\n").split("\n")
     return cause, hint
 
 
@@ -115,10 +118,10 @@ def test_not_installed_costs_nothing():
     code = """
 import sys
 from importlib.util import find_spec
-from cvport.runtimes.backends.registry import choose_backend, why_not
+from cvport.runtimes.backends.registry import choose_backend, unavailable_reason
 assert find_spec("torch_npu") is not None or choose_backend("auto") == "onnx"
-assert find_spec("torch_npu") is not None or "not installed" in why_not("npu")
-assert why_not("npu", "cpu").startswith("it has no device 'cpu'")
+assert find_spec("torch_npu") is not None or "not installed" in unavailable_reason("npu")
+assert unavailable_reason("npu", "cpu").startswith("it has no device 'cpu'")
 print(find_spec("torch_npu") is None and "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -144,7 +147,7 @@ def test_version_of_another_torch(npu, monkeypatch, torch_npu):
 @pytest.mark.parametrize("torch_npu", ["2.13.0", "2.13.0.post2", "2.13.0rc1"])
 def test_version_of_this_torch(npu, monkeypatch, torch_npu):
     monkeypatch.setattr(importlib.metadata, "version", {"torch": "2.13.0+cpu", "torch_npu": torch_npu}.__getitem__)
-    assert why_not() is None
+    assert unavailable_reason() is None
 
 
 NO_CANN = "libhccl.so: cannot open shared object file: No such file or directory"
@@ -185,7 +188,7 @@ def test_import_that_fails(package, code, cause, hint):
 
 def test_what_is_printed_by_the_import_is_no_result(package, capsys):
     package("print('Warning: no home'); raise ImportError('broken')", version=torch.__version__.partition("+")[0])
-    assert "broken" in why_not()
+    assert "broken" in unavailable_reason()
     out, err = capsys.readouterr()
     assert out == ""
     assert "Warning: no home" in err
@@ -204,8 +207,8 @@ def test_broken_package_hurts_nothing_else(package):
     plain = python("import torch")
     assert "Failed to load the backend extension: torch_npu" in plain.stderr
     ask = (
-        "import json; from cvport.runtimes.backends.registry import why_not; "
-        "print(json.dumps([*map(why_not, ['npu', 'torch'])]))"
+        "import json; from cvport.runtimes.backends.registry import unavailable_reason; "
+        "print(json.dumps([*map(unavailable_reason, ['npu', 'torch'])]))"
     )
     done = python(ask)
     assert done.returncode == 0, done.stderr
@@ -229,7 +232,7 @@ def test_no_device(npu):
 @pytest.mark.parametrize(("devices", "text"), [(1, "1 device, npu:0"), (2, "2 devices, npu:0 to npu:1")])
 def test_index_out_of_range(npu, devices, text):
     npu.devices = devices
-    assert why_not(f"npu:{devices - 1}") is None
+    assert unavailable_reason(f"npu:{devices - 1}") is None
     cause, hint = reason("npu:2")
     assert cause == f"there is no npu:2: {text}"
     assert "ASCEND_RT_VISIBLE_DEVICES" in hint
@@ -246,7 +249,7 @@ def test_driver_that_fails(npu, monkeypatch):
 
 
 def test_device_that_answers_is_preferred(npu):
-    assert why_not() is why_not("npu") is why_not("npu:0") is None
+    assert unavailable_reason() is unavailable_reason("npu") is unavailable_reason("npu:0") is None
     assert choose_backend("auto") == "npu"
     assert choose_backend("auto", "npu:0") == "npu"
     assert choose_backend("auto", "cpu") == "onnx"

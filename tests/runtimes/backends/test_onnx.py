@@ -6,7 +6,6 @@ import onnxruntime
 import pytest
 from cvport.errors import ArtifactError, BackendError
 from cvport.runtimes.backends.onnx import OnnxBackend
-from cvport.runtimes.seal import KEY
 
 NAMES = [f"{kind}_{level}" for level in range(3) for kind in ("cls", "reg", "obj")]
 
@@ -20,7 +19,7 @@ def test_outputs_by_name(nano_artifact, inputs):
     with OnnxBackend(nano_artifact.onnx) as backend:
         outputs = backend.run(inputs)
         assert (backend.name, backend.device) == ("onnx", "cpu")
-        assert KEY in backend.metadata
+        assert (backend.inputs, list(backend.outputs)) == (("input",), NAMES)
     assert list(outputs) == NAMES
     sides = {"0": 20, "1": 10, "2": 5}
     channels = {"cls": 3, "reg": 4, "obj": 1}
@@ -130,3 +129,23 @@ def test_nothing_runs_after_closing(nano_artifact, inputs):
         backend.run(inputs)
     with pytest.raises(AttributeError):
         backend.run(inputs)
+
+
+def test_first_run_of_a_shape_is_told(nano_artifact, inputs):
+    other = {"input": inputs["input"][:1]}
+    with OnnxBackend(nano_artifact.onnx) as backend:
+        backend.warm_up(inputs)
+        assert not backend.is_warm(inputs), "no extra run is made"
+        backend.run(inputs)
+        assert backend.is_warm(inputs)
+        assert not backend.is_warm(other)
+
+
+def test_file_of_a_newer_onnx(nano_artifact, tmp_path):
+    model = onnx.load(nano_artifact.onnx)
+    model.ir_version = 99
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ArtifactError) as caught:
+        OnnxBackend(tmp_path / "a.onnx")
+    assert f"has ONNX IR version 99; onnxruntime {onnxruntime.__version__} reads up to " in caught.value.message
+    assert "pip install --upgrade onnxruntime" in caught.value.hint

@@ -2,11 +2,22 @@
 
 import pytest
 import torch
-from cvport.errors import BackendError
+from cvport.errors import BackendError, UsageError
+from cvport.models.registry import get_model
+from cvport.runtimes.backends import npu as npu_backend
 from cvport.runtimes.backends import onnx as onnx_backend
 from cvport.runtimes.backends import registry as backend
 from cvport.runtimes.backends import torch as torch_backend
-from cvport.runtimes.backends.registry import AUTO_ORDER, BACKENDS, choose_backend, why_not
+from cvport.runtimes.backends.registry import (
+    AUTO_ORDER,
+    BACKENDS,
+    BackendEntry,
+    check_precision,
+    choose_backend,
+    open_backend,
+    unavailable_reason,
+)
+from cvport.runtimes.load import load
 
 # Those that this machine surely has.
 ON_THE_CPU = ("onnx", "torch")
@@ -15,27 +26,27 @@ ON_THE_CPU = ("onnx", "torch")
 @pytest.mark.parametrize("name", ON_THE_CPU)
 def test_known_backends_are_there_and_have_what_a_backend_has(name):
     assert choose_backend(name) == name
-    assert why_not(name) is None
-    assert why_not(name, "cpu") is None
+    assert unavailable_reason(name) is None
+    assert unavailable_reason(name, "cpu") is None
     assert BACKENDS[name].needs in ("onnx", "network")
 
 
 def test_all_backends_can_be_asked():
     assert set(BACKENDS) == {*ON_THE_CPU, "npu"}
     for name in BACKENDS:
-        assert why_not(name, "toaster").startswith("it has no device 'toaster'\nKnown devices: ")
+        assert unavailable_reason(name, "toaster").startswith("it has no device 'toaster'\nKnown devices: ")
 
 
 def test_auto_takes_the_first_that_can_run(monkeypatch):
     assert choose_backend("auto") == "onnx"
     monkeypatch.setattr(backend, "AUTO_ORDER", ("torch", "onnx"))
     assert choose_backend("auto") == "torch"
-    monkeypatch.setattr(torch_backend, "why_not", lambda device: "it is ill")
+    monkeypatch.setattr(torch_backend, "unavailable_reason", lambda device: "it is ill")
     assert choose_backend("auto") == "onnx"
 
 
 def test_auto_tells_why_the_last_cannot_run(monkeypatch):
-    monkeypatch.setattr(onnx_backend, "why_not", lambda device: "it is ill\nGive it tea.")
+    monkeypatch.setattr(onnx_backend, "unavailable_reason", lambda device: "it is ill\nGive it tea.")
     with pytest.raises(BackendError) as caught:
         choose_backend("auto")
     assert caught.value.message == f"backend {AUTO_ORDER[-1]} is not available: it is ill"
@@ -44,7 +55,7 @@ def test_auto_tells_why_the_last_cannot_run(monkeypatch):
 
 def test_auto_goes_by_the_device(monkeypatch):
     asked = []
-    monkeypatch.setattr(onnx_backend, "why_not", asked.append)
+    monkeypatch.setattr(onnx_backend, "unavailable_reason", asked.append)
     choose_backend("auto", "cuda:3")
     assert set(asked) == {"cuda:3"}
 
@@ -100,13 +111,100 @@ def test_cuda_device_of_too_high_a_number(monkeypatch):
         choose_backend("torch", "cuda:2")
 
 
-def test_auto_looks_only_at_backends_of_that_kind_of_device():
+@pytest.fixture
+def no_npu(monkeypatch):
+    """A machine without torch_npu."""
+    monkeypatch.setattr(npu_backend.importlib.util, "find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("no_npu")
+@pytest.mark.parametrize("networks", [True, False])
+def test_auto_blames_the_backend_that_knows_the_device(networks):
     with pytest.raises(BackendError, match="backend npu is not available: torch_npu is not installed"):
-        choose_backend("auto", "npu:0")
+        choose_backend("auto", "npu:0", networks=networks)
     assert choose_backend("auto", "cpu") == "onnx"
+
+
+@pytest.mark.usefixtures("no_npu")
+def test_device_of_an_npu_with_an_exported_file(nano_artifact):
+    with pytest.raises(BackendError, match="backend npu is not available: torch_npu is not installed"):
+        load(nano_artifact.onnx, device="npu:0")
+
+
+def test_device_that_no_backend_of_auto_knows(monkeypatch):
+    with pytest.raises(BackendError, match="no backend of auto knows a device 'tpu:1'") as caught:
+        choose_backend("auto", "tpu:1")
+    assert caught.value.hint == "Did you mean 'cpu'?"
+    monkeypatch.setitem(BACKENDS, "far", BackendEntry("far", "onnx", "far away", ("tpu",)))
+    with pytest.raises(BackendError, match="no backend of auto knows a device 'tpu:1'") as caught:
+        choose_backend("auto", "tpu:1")
+    assert caught.value.hint == "Name the backend: --backend far"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("cuda", "Give both: --backend torch --device cuda:0 or --backend onnx --device cuda:0"),
+        ("cuda:1", "Give both: --backend torch --device cuda:1 or --backend onnx --device cuda:1"),
+        ("CUDA", "Give both: --backend torch --device cuda:0 or --backend onnx --device cuda:0"),
+        ("cpu", "Give both: --backend torch --device cpu or --backend onnx --device cpu"),
+        ("npu:0", "Give both: --backend npu --device npu:0"),
+    ],
+)
+def test_device_in_the_place_of_a_backend(name, hint):
+    with pytest.raises(UsageError) as caught:
+        choose_backend(name)
+    assert caught.value.message == f"{name!r} is a device, not a backend"
+    assert caught.value.hint == hint
+    assert caught.value.exit_code == 2
 
 
 def test_auto_without_a_network_to_build_runs_files(npu):
     assert choose_backend("auto") == "npu"
     assert choose_backend("auto", networks=False) == "onnx"
     assert choose_backend("npu", networks=False) == "npu", "asked for is asked for"
+    assert choose_backend("auto", "npu:0", networks=False) == "npu", "and says that it needs weights"
+
+
+def test_precision():
+    check_precision("onnx", None)
+    check_precision("npu", "fp16")
+    with pytest.raises(UsageError, match="backend npu has no precision 'fp61'") as caught:
+        check_precision("npu", "fp61")
+    assert caught.value.hint == "Did you mean 'fp16'?"
+    with pytest.raises(UsageError, match="backend onnx has no precision 'fp16'") as caught:
+        check_precision("onnx", "fp16")
+    assert caught.value.hint == "Leave it out; backends with a choice: npu."
+
+
+# --- opening
+
+
+def test_network_has_the_signature_that_it_is_opened_with():
+    spec = get_model("yolox")
+    with open_backend("torch", torch.nn.Identity(), signature=spec.signature) as backend:
+        assert (backend.inputs, backend.outputs) == spec.signature
+        assert (backend.name, backend.device, backend.precision, backend.settings) == ("torch", "cpu", "fp32", {})
+    with open_backend("torch", torch.nn.Identity()) as backend:
+        assert (backend.inputs, backend.outputs) == ((), ())
+
+
+def test_file_has_its_own_signature(nano_artifact):
+    with open_backend("onnx", nano_artifact.onnx, threads=1) as backend:
+        assert (backend.inputs, backend.outputs) == get_model("yolox").signature
+        assert (backend.name, backend.device, backend.precision, backend.settings) == ("onnx", "cpu", "fp32", {})
+
+
+@pytest.mark.parametrize("precision", ["strict", "production", "fp16"])
+def test_npu_has_the_precision_that_it_is_opened_with(npu, precision):
+    spec = get_model("yolox")
+    with open_backend("npu", torch.nn.Identity(), precision=precision, signature=spec.signature) as backend:
+        assert (backend.inputs, backend.outputs) == spec.signature
+        assert (backend.precision, backend.device) == (precision, "npu:0")
+        assert backend.settings["precision"] == precision
+
+
+def test_opening_looks_at_backend_and_precision_first(tmp_path):
+    for choice, error in (({"device": "tpu"}, BackendError), ({"precision": "fp16"}, UsageError)):
+        with pytest.raises(error):
+            open_backend("onnx", tmp_path / "gone.onnx", **choice)

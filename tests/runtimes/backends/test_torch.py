@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from cvport.models.registry import get_model
-from cvport.models.weights.checkpoint import open_weights
+from cvport.models.weights.files import open_weights
 from cvport.runtimes.backends.onnx import OnnxBackend
 from cvport.runtimes.backends.torch import TorchBackend
 
@@ -73,6 +73,15 @@ def test_nothing_runs_after_closing(network, array):
         backend.run({"input": array})
     with pytest.raises((AttributeError, TypeError)):
         backend.run({"input": array})
+
+
+def test_first_run_of_a_shape_is_told(network, array):
+    with TorchBackend(network) as backend:
+        backend.warm_up({"input": array})
+        assert not backend.is_warm({"input": array}), "no extra run is made"
+        backend.run({"input": array})
+        assert backend.is_warm({"input": array})
+        assert not backend.is_warm({"input": array[:1]})
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

@@ -256,7 +256,7 @@ def test_overview_says_what_is_missing_and_why(monkeypatch):
         return versions(package)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(onnx_backend, "why_not", lambda device: "it is ill\nGive it tea.")
+    monkeypatch.setattr(onnx_backend, "unavailable_reason", lambda device: "it is ill\nGive it tea.")
     text = overview()
     assert len(text.splitlines()) <= 20
     assert "ONNX Runtime: not here: it is ill - Give it tea." in text

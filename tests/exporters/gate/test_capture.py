@@ -1,4 +1,4 @@
-"""The NPU's leg on a simulated device: the gate passes at the device's precision, and fails for a real defect."""
+"""Captures: a device's legs in a file, compared where the artifact is. The device is simulated."""
 
 from __future__ import annotations
 
@@ -12,87 +12,16 @@ from cvport.errors import ArtifactError
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.export import export
 from cvport.exporters.gate.capture import Capture, complete, make_capture
-from cvport.exporters.gate.npu_leg import hf32_effect, round_to_hf32, run_npu
 from cvport.exporters.publish import verify_sums
-from cvport.models.weights.checkpoint import sha256_file
-from cvport.runtimes.backends import npu as npu_backend
+from cvport.models.weights.digest import sha256_file
 from cvport.runtimes.commands.console import run_command
 
 OPTIONS = VariantOptions(input_size=(160, 160))
-WEIGHT = "backbone.backbone.dark3.1.m.1.conv2.dconv.conv.weight"
 
 
-def judged(small, folder, run):
-    return small.verify(folder, npu=(run, hf32_effect(small.reference, small.network)))
-
-
-def failed(entries, legs):
-    return [entry for entry in entries if entry["legs"] == legs and entry["verdict"] != "passed"]
-
-
-@pytest.fixture
-def run(npu, small):
-    return run_npu(small.reference, small.network)
-
-
-def test_three_legs_pass_and_every_pair_is_compared(small, run, tmp_path):
-    record = judged(small, tmp_path, run)
-    assert record["verdict"] == "passed"
-    strict, production = record["comparisons"], record["npu"]["production"]
-    assert {entry["legs"] for entry in strict} == {"", "torch", "torch-onnx", "torch-npu", "onnx-npu"}
-    assert production["verdict"] == "passed"
-    assert {entry["legs"] for entry in production["comparisons"]} == {"torch-npu", "onnx-npu"}
-
-    def worst(entries):
-        tensors = (entry for entry in entries if entry["legs"] == "torch-npu" and entry["tier"] == "tensors")
-        return max(entry["figures"]["max_abs"] for entry in tensors)
-
-    # HF32 keeps 13 bits fewer: seen, and within what rounding the reference's convolutions tells to expect.
-    assert worst(strict) < 1e-4
-    assert 20 * worst(strict) < worst(production["comparisons"])
-    settings = record["npu"]["settings"]
-    assert [settings[name]["conv_allow_hf32"] for name in ("strict", "production")] == [False, True]
-    assert settings["strict"]["simulated"]
-    decoded = record["npu"]["limits"]["strict"]["decoded"]
-    assert (decoded["score"], decoded["mean_score"], decoded["px"]) == (1e-2, 1e-4, 1.0)
-
-
-def test_one_percent_on_one_tensor_of_the_device_fails(npu, small, tmp_path):
-    network = small.build(**{WEIGHT: small.checkpoint.state[WEIGHT] * np.float32(1.01)})
-    record = judged(small, tmp_path, run_npu(small.reference, network))
-    assert record["verdict"] == "failed"
-    assert failed(record["comparisons"], "torch-npu")
-    assert failed(record["comparisons"], "onnx-npu")
-    assert not failed(record["comparisons"], "torch-onnx")
-
-
-def test_hf32_left_on_is_not_taken_for_strict(npu, small, tmp_path, monkeypatch):
-    monkeypatch.setitem(npu_backend._HF32, "strict", (True, False))
-    record = judged(small, tmp_path, run_npu(small.reference, small.network))
-    assert failed(record["comparisons"], "torch-npu")
-    assert record["npu"]["production"]["verdict"] == "passed"
-
-
-def test_hf32_rounds_halves_to_even():
-    one, step = 1.0, 2.0**-10
-    values = torch.tensor([one, one + step / 2, one + step * 1.5, one + step * 0.51, -(one + step / 2), 0.0])
-    expected = torch.tensor([one, one, one + 2 * step, one + step, -one, 0.0])
-    assert torch.equal(round_to_hf32(values), expected)
-    kept = torch.tensor([one + step, 3.0, -0.375])
-    assert torch.equal(round_to_hf32(kept), kept)
-
-
-def test_export_runs_the_third_leg_where_there_is_a_device(npu, weights, tmp_path, capsys):
-    arguments = ["yolox", "--weights", str(weights), "--input-size", "160", "--require", "npu", "-o", str(tmp_path)]
-    assert run_command(cvexport, arguments) == 0
-    out = capsys.readouterr().out
-    assert "torch-npu, strict precision" in out
-    assert "npu ran (simulated)" in out
-    record = json.loads((tmp_path / "yolox/parity.json").read_text())
-    assert record["legs"]["npu"] == {"status": "ran", "device": "npu:0", "soc": "Ascend910B3", "simulated": True}
-
-
-# --- captures
+def write_sums(folder):
+    lines = [f"{sha256_file(path)}  {path.name}\n" for path in sorted(folder.iterdir()) if path.name != "SHA256SUMS"]
+    (folder / "SHA256SUMS").write_text("".join(lines))
 
 
 @pytest.fixture
@@ -119,14 +48,14 @@ def test_capture_completes_a_published_artifact(published, capture):
     assert record["verdict"] == "passed"
     assert {entry["legs"] for entry in record["comparisons"]} >= {"torch-onnx", "torch-npu", "onnx-npu"}
     again = complete(published.onnx, capture)
-    assert len(again["comparisons"]) == len(record["comparisons"]), "replaced, not added twice"
+    assert len(again.comparisons) == len(record["comparisons"]), "replaced, not added twice"
 
 
 def test_capture_of_the_file_itself(published, npu, weights, tmp_path):
     made = make_capture(published.onnx, weights=weights)
     assert made.meta["onnx_sha256"] == sha256_file(published.onnx)
     made.write(tmp_path / "c.npz")
-    assert complete(published.onnx, tmp_path / "c.npz")["verdict"] == "passed"
+    assert complete(published.onnx, tmp_path / "c.npz").verdict == "passed"
     other = Capture({**made.meta, "onnx_sha256": "0" * 64}, made.arrays)
     other.write(tmp_path / "other.npz")
     with pytest.raises(ArtifactError, match="made for another file"):
@@ -184,9 +113,39 @@ def test_capture_needs_the_device(tmp_path, capsys):
 def test_parity_shows_what_is_recorded(published, capsys):
     assert run_command(cvexport, ["parity", str(published.onnx)]) == 0
     out = capsys.readouterr().out
+    assert out.startswith("passed: ")
     assert "npu not run" in out
-    assert "obj_2" in out
+    assert "obj_2 " not in out
+    assert run_command(cvexport, ["parity", str(published.onnx), "-v"]) == 0
+    assert "obj_2 " in capsys.readouterr().out
     assert run_command(cvexport, ["parity", str(published.onnx), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["verdict"] == "passed"
     published.parity.resolve().write_text("{}")
     assert run_command(cvexport, ["parity", str(published.onnx)]) == 4, "damage is told"
+
+
+@pytest.mark.parametrize("extra", [(), ("--capture", "nosuch.npz")])
+def test_a_file_that_does_not_exist_is_told_as_such(extra, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(cvexport, ["parity", "nosuch.onnx", *extra]) == 4
+    assert capsys.readouterr().err.startswith("error: no such file: nosuch.onnx")
+
+
+def test_a_capture_that_does_not_exist_is_told_as_such(published, capsys):
+    assert run_command(cvexport, ["parity", str(published.onnx), "--capture", "nosuch.npz"]) == 4
+    assert capsys.readouterr().err.startswith("error: no such file: nosuch.npz")
+
+
+def test_what_failed_against_pytorch_is_not_blamed_on_the_device(published, capsys):
+    record = json.loads(published.parity.read_text())
+    entry = next(e for e in record["comparisons"] if e["legs"] == "torch-onnx" and e["what"] == "obj_2")
+    entry |= {"verdict": "failed", "reasons": ["max abs 1 is over the limit 0.1"]}
+    record["verdict"] = "failed"
+    folder = published.folder.resolve()
+    (folder / "parity.json").write_text(json.dumps(record))
+    write_sums(folder)
+    assert run_command(cvexport, ["parity", str(published.onnx)]) == ParityFailed.exit_code
+    error = capsys.readouterr().err
+    assert "NPU" not in error
+    assert "torch-onnx" in error
+    assert "obj_2" in error

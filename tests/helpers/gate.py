@@ -6,14 +6,14 @@ import json
 from dataclasses import replace
 
 import onnx
-from cvport.exporters.export import make_onnx, make_seal, verify
-from cvport.exporters.gate.parity import make_reference
+from cvport.exporters.export import make_onnx, make_seal, verify_file
+from cvport.exporters.gate.legs import LEGS, Subject
 from cvport.exporters.gate.probes import built_in_cases
+from cvport.exporters.gate.reference import make_reference
 from cvport.exporters.graphs.trace import tool_versions
-from cvport.runtimes.seal import KEY
+from cvport.exporters.report.record import make_record
+from cvport.runtimes.seal import KEY, content_digest_of
 from onnx import numpy_helper
-
-LEGS = {"torch": {"status": "ran"}, "onnx": {"status": "ran"}}
 
 
 class Exported:
@@ -48,14 +48,20 @@ class Exported:
             preprocess=replace(self.plan.preprocess, **(preprocess or {})),
             postprocess=replace(self.plan.postprocess, **(postprocess or {})),
         )
-        cases = built_in_cases("dynamic", faces=self.spec.takes_boxes)
+        cases = built_in_cases("dynamic", boxes=self.spec.takes_boxes)
         return make_reference(self.spec, plan, network, cases, untrained=untrained, tolerances=())
 
-    def verify(self, folder, data=None, reference=None, **legs):
-        """The content of parity.json for the file, or for another one."""
+    def verify(self, folder, data=None, reference=None, network=None, legs=("torch", "onnx")):
+        """The content of parity.json for the file, or for another one; with the legs of these backends.
+
+        Legs of devices run *network*, which may be another one than the reference's.
+        """
         path = folder / f"{self.spec.name}.onnx"
         path.write_bytes(self.onnx if data is None else data)
-        return verify(path, reference or self.reference, self.seal, LEGS, self.plan.decided_by, **legs)
+        subject = Subject(reference or self.reference, network or self.network, path)
+        reasons = {leg.name: "" if leg.backend in legs else "not asked for" for leg in LEGS}
+        verification = verify_file(path, subject, self.seal, reasons)
+        return make_record(verification, "0" * 64, self.plan.decided_by).to_dict()
 
     def with_sealed(self, part, **changes):
         """The file with other values sealed in it."""
@@ -64,14 +70,22 @@ class Exported:
         content = json.loads(entry.value)
         content[part] |= changes
         entry.value = json.dumps(content)
-        return model.SerializeToString()
+        return model.SerializeToString(deterministic=True)
 
     def with_weights(self, name, change):
         """The file with one weight tensor changed."""
         model = onnx.load_from_string(self.onnx)
         (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
         tensor.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(tensor).copy()), name))
-        return model.SerializeToString()
+        return with_digest(model)
+
+
+def with_digest(model):
+    """The bytes of a changed model, sealed with the digest that fits them."""
+    (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
+    content = json.loads(entry.value)
+    entry.value = json.dumps(content | {"digest": content_digest_of(model.SerializeToString(deterministic=True))})
+    return model.SerializeToString(deterministic=True)
 
 
 def failed(record, tier):

@@ -1,0 +1,103 @@
+"""The reference of a comparison as arrays and JSON, written and read back: for captures and rejected exports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ...models.registry import get_model
+from ...runtimes.kinds.registry import get_kind
+from ...runtimes.parity.limits import DecodedLimit, Limits, TensorLimit
+from ...runtimes.parity.tensors import TensorStats
+from ...runtimes.predictor import Region
+from ...runtimes.seal import read_params
+from .kinds.base import Decoder
+from .reference import CaseReference, Reference, decode_rows
+from .rounding import Rounding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def evidence_arrays(reference: Reference) -> dict[str, Any]:
+    """Return the images, network inputs and outputs of every case by name."""
+    arrays: dict[str, Any] = {}
+    for i, case in enumerate(reference.cases):
+        arrays[f"{i}/input"] = case.inputs
+        arrays |= {f"{i}/output/{name}": value for name, value in case.outputs.items()}
+        arrays |= {f"{i}/picture/{j}": region.image for j, region in enumerate(case.regions)}
+    return arrays
+
+
+def describe(reference: Reference) -> dict[str, Any]:
+    """Return the JSON form of all else: ``cases``, ``noise_floor`` and ``limits``."""
+    return {
+        "cases": [
+            {
+                "name": case.name,
+                "images": [
+                    {"height": region.image.shape[0], "width": region.image.shape[1]} for region in case.regions
+                ],
+                "best": case.best,
+                "boxes": [None if region.box is None else [float(x) for x in region.box] for region in case.regions],
+            }
+            for case in reference.cases
+        ],
+        "noise_floor": {name: asdict(stats) for name, stats in reference.floor.items()},
+        "limits": limits_to_dict(reference.limits),
+    }
+
+
+def rebuild_reference(arrays: Mapping[str, Any], described: Mapping[str, Any], seal: Mapping[str, Any]) -> Reference:
+    """Return the reference as it was: its inputs and outputs as stored, its results decoded from them again.
+
+    Args:
+        arrays: From `evidence_arrays`.
+        described: From `describe`.
+        seal: What the exported file was meant to say about itself.
+
+    """
+    spec = get_model(seal["model"])
+    preprocess_type, postprocess_type = spec.params_types
+    preprocess = read_params(preprocess_type, seal["preprocess"], "the recorded preprocessing")
+    postprocess = read_params(postprocess_type, seal["postprocess"], "the recorded postprocessing")
+    decoder = Decoder(spec, postprocess, tuple(seal["labels"]))
+    cases = []
+    for i, entry in enumerate(described["cases"]):
+        outputs = {name: arrays[f"{i}/output/{name}"] for name in spec.output_names}
+        regions = [Region(arrays[f"{i}/picture/{j}"], box) for j, box in enumerate(entry["boxes"])]
+        frames = [spec.preprocess(region.image, preprocess, **region.place())[1] for region in regions]
+        results = decode_rows(decoder, outputs, frames, entry["best"])
+        cases.append(
+            CaseReference(entry["name"], regions, arrays[f"{i}/input"], frames, outputs, results, entry["best"])
+        )
+    floor = {name: TensorStats(**_numbers(stats)) for name, stats in described["noise_floor"].items()}
+    return Reference(decoder, preprocess, cases, floor, limits_from_dict(described["limits"], spec.kind))
+
+
+def limits_to_dict(limits: Limits) -> dict[str, Any]:
+    """Return the JSON form of limits."""
+    tensors = {name: asdict(limit) for name, limit in limits.tensors.items()}
+    return {"tensors": tensors, "decoded": asdict(limits.decoded)}
+
+
+def limits_from_dict(content: Mapping[str, Any], kind: str) -> Limits:
+    """Return the limits that `limits_to_dict` wrote, of a kind of result."""
+    tensors = {name: TensorLimit(**_numbers(limit)) for name, limit in content["tensors"].items()}
+    return Limits(tensors, _decoded(content["decoded"], kind))
+
+
+def rounding_from_dict(content: Mapping[str, Any], kind: str) -> Rounding:
+    """Return what `Rounding.to_dict` wrote."""
+    tensors = {name: TensorStats(**_numbers(stats)) for name, stats in content["tensors"].items()}
+    return Rounding(tensors, _decoded(content["decoded"], kind))
+
+
+def _decoded(content: Mapping[str, Any], kind: str) -> DecodedLimit:
+    limit: DecodedLimit = get_kind(kind).limit(**_numbers(content))
+    return limit
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures as they were: JSON has no NaN and no infinity, records hold them as strings."""
+    return {key: float(value) if value in ("nan", "inf", "-inf") else value for key, value in content.items()}

@@ -1,0 +1,1 @@
+"""Where the limits of each kind of result come from."""

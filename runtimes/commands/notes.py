@@ -1,0 +1,80 @@
+"""What a run says on stderr besides its errors, as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..kinds.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ...models.spec import ModelSpec
+    from ..pipeline import Summary
+    from ..predictor import Predictor
+    from ..sinks.base import RunInfo
+
+LANGUAGES = {"en": "English", "zh": "Chinese"}
+
+
+def header(asked: str, predictor: Predictor, info: RunInfo) -> list[str]:
+    """Return the lines that come before the first result.
+
+    Args:
+        asked: The backend as the user named it.
+        predictor: What runs.
+        info: What it says about itself.
+
+    """
+    first = [f"backend: {info.backend} on {info.device}"] if asked == "auto" else []
+    if predictor.assumed:
+        first.append(f"assumed: {', '.join(predictor.assumed)}")
+    lines = ["; ".join(first)] if first else []
+    if info.settings.get("simulated"):
+        lines.append("note: the NPU is simulated; times and rounding are not an Ascend device's")
+    if info.untrained:
+        lines.append("note: these weights are untrained; the results mean nothing")
+    return lines
+
+
+def untranslated(lang: str, names: Mapping[str, str], labels: Sequence[str]) -> list[str]:
+    """Return a line that says which labels stay as they are, if a language was chosen that lacks them."""
+    without = [label for label in labels if label not in names]
+    if lang == "en" or not without:
+        return []
+    which = "no label has" if len(without) == len(labels) else f"{len(without)} of {len(labels)} labels have no"
+    word = "a name" if len(without) == len(labels) else "name"
+    return [f"note: {which} {word} in {LANGUAGES[lang]}: {', '.join(_some(without))}"]
+
+
+def _some(names: Sequence[str], most: int = 5) -> list[str]:
+    return [*names[:most], *(["..."] if len(names) > most else [])]
+
+
+def summary_line(summary: Summary) -> str:
+    """Return the figures of a run of several images in one line."""
+    parts = [counted(summary.images, "image"), counted(summary.errors, "error")]
+    if summary.mean_ms is not None:
+        spent = " + ".join(f"{ms:.1f}" for ms in summary.mean_ms)
+        parts.append(f"{spent} ms per image (preprocess + network + postprocess)")
+    if summary.rate is not None:
+        parts.append(f"{summary.rate:.1f} images/s")
+    if 0 < summary.timed < summary.images:
+        parts.append("warm-up left out")
+    return ", ".join(parts)
+
+
+def empty_hint(predictor: Predictor) -> list[str]:
+    """Return a line that names what to try where nothing was found under an assumption."""
+    tries = [option for text in predictor.assumed for option in _alternatives(predictor.spec, text)]
+    if not tries:
+        return []
+    lead = "export it again with" if predictor.seal is not None else "try"
+    return [f"hint: nothing was found; {', '.join(predictor.assumed)} was assumed: {lead} {' or '.join(tries)}"]
+
+
+def _alternatives(spec: ModelSpec, assumed: str) -> list[str]:
+    """Return the options that choose otherwise than an assumption, which starts with its option and its value."""
+    option, _, rest = assumed.partition(" ")
+    known = {"preprocess": spec.conventions, "activation": spec.activations}.get(option, ())
+    return [f"--{option} {value}" for value in known if value != rest.partition(" ")[0]]

@@ -1,0 +1,196 @@
+"""A stream from a source through a predictor to sinks: in order, a batch in memory at a time, interruptible."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .sinks.base import Failure, Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .arguments import Box
+    from .predictor import Predictor
+    from .sinks.base import Sink
+    from .sources.base import Item, Source
+
+
+@dataclass
+class Summary:
+    """What a run did. Images in whose run the backend warmed up are left out of times.
+
+    Attributes:
+        images: Images that gave a result.
+        errors: Failures: images without a result, and results that a sink could not write.
+        found: Detections, faces or classes of all images together.
+        timed: Images that the times below are of.
+        stage_ms: Milliseconds of preprocessing, network and postprocessing, summed over those images.
+        seconds: From reading to the last sink, summed over the batches of those images.
+        interrupted: Whether Ctrl-C ended the run.
+
+    """
+
+    images: int = 0
+    errors: int = 0
+    found: int = 0
+    timed: int = 0
+    stage_ms: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    @property
+    def mean_ms(self) -> tuple[float, float, float] | None:
+        """Mean milliseconds of preprocessing, network and postprocessing; None where nothing was timed."""
+        if not self.timed:
+            return None
+        preprocess, network, postprocess = (ms / self.timed for ms in self.stage_ms)
+        return preprocess, network, postprocess
+
+    @property
+    def rate(self) -> float | None:
+        """Images a second, reading and writing included; None where nothing was timed."""
+        return self.timed / self.seconds if self.timed and self.seconds > 0 else None
+
+    def count(self, prediction: Prediction) -> None:
+        """Add a result."""
+        self.images += 1
+        self.found += len(prediction.result)
+        if not prediction.warmup:
+            self.timed += 1
+            spent = prediction.timing[: len(self.stage_ms)]
+            preprocess, network, postprocess = (ms + more for ms, more in zip(self.stage_ms, spent, strict=True))
+            self.stage_ms = preprocess, network, postprocess
+
+
+def run(
+    source: Source,
+    predictor: Predictor,
+    sinks: Sequence[Sink],
+    *,
+    batch_size: int = 1,
+    face_boxes: Sequence[Box] | None = None,
+) -> Summary:
+    """Run every item of a source and hand its result, or the reason why there is none, to each sink in turn.
+
+    An item that cannot be used costs that item alone. Ctrl-C ends the run between two results; the sinks are left in
+    good order, and the summary says so.
+
+    Args:
+        source: Where images come from.
+        predictor: What runs them.
+        sinks: Where results go. They are entered and left here.
+        batch_size: Items that are read and run together, and so held in memory.
+        face_boxes: Boxes to look at in every image, (F, 4) x1 y1 x2 y2 in pixels; None for the whole image.
+
+    Raises:
+        CvportError: Something that no other item would escape, such as a damaged network.
+
+    """
+    summary = Summary()
+    with ExitStack() as stack:
+        for sink in sinks:
+            stack.enter_context(sink)
+        try:
+            items = iter(source)
+            while _run_batch(items, predictor, sinks, summary, batch_size=batch_size, face_boxes=face_boxes):
+                pass
+        except KeyboardInterrupt:
+            summary.interrupted = True
+        try:
+            with _held_back():
+                stack.pop_all().close()
+        except KeyboardInterrupt:
+            summary.interrupted = True
+    return summary
+
+
+def _run_batch(
+    items: Iterator[Item],
+    predictor: Predictor,
+    sinks: Sequence[Sink],
+    summary: Summary,
+    *,
+    batch_size: int,
+    face_boxes: Sequence[Box] | None,
+) -> bool:
+    """Run the next items; return whether there were any."""
+    start, timed = time.perf_counter(), summary.timed
+    batch = list(islice(items, batch_size))
+    for answer in _answers(batch, predictor, face_boxes):
+        with _held_back():
+            _hand_out(answer, sinks, summary)
+    if summary.timed > timed:
+        summary.seconds += time.perf_counter() - start
+    return bool(batch)
+
+
+def _answers(
+    batch: Sequence[Item], predictor: Predictor, face_boxes: Sequence[Box] | None
+) -> Iterator[Prediction | Failure]:
+    """Yield what became of each item, in order."""
+    images = [item.image for item in batch if item.image is not None]
+    boxes = None if face_boxes is None else [face_boxes] * len(images)
+    results, timing = predictor.predict_timed(images, face_boxes=boxes, on_error="return")
+    found = iter(results)
+    for item in batch:
+        if item.image is None:
+            error = item.error or InputError(f"{item.name} gives no image")
+            yield Failure(item.name, error, item.frame, item.time_s)
+            continue
+        result = next(found)
+        if isinstance(result, InputError):
+            yield Failure(item.name, result, item.frame, item.time_s)
+            continue
+        height, width = item.image.shape[:2]
+        yield Prediction(item.name, width, height, result, timing, item.image, item.frame, item.time_s)
+
+
+def _hand_out(answer: Prediction | Failure, sinks: Sequence[Sink], summary: Summary) -> None:
+    """Give a result or a failure to each sink; what one of them cannot write is a failure for all."""
+    failures = [answer] if isinstance(answer, Failure) else []
+    if isinstance(answer, Prediction):
+        for sink in sinks:
+            try:
+                sink.write(answer)
+            except InputError as error:
+                failures.append(Failure(answer.source, error, answer.frame, answer.time_s))
+        summary.count(answer)
+    for failure in failures:
+        summary.errors += 1
+        for sink in sinks:
+            sink.fail(failure)
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Hold Ctrl-C back until the block is left, so that no sink stops in the middle of a result.
+
+    A second Ctrl-C is not held back: a sink may wait for a reader that does not read. Does nothing where another
+    handler is set, and outside the main thread, which is the only one that Ctrl-C interrupts.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    caught = False
+
+    def note(_number: int, _frame: object) -> None:
+        nonlocal caught
+        if caught:
+            raise KeyboardInterrupt
+        caught = True
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if caught:
+        raise KeyboardInterrupt

@@ -30,10 +30,14 @@ GROUP = "cvport.models"
 PATIENCE = 5.0
 # Words that the commands take for something else than a model, and the folder of failed exports beside the models'.
 COMMANDS = frozenset(
-    ("all", "list", "show", "capture", "parity", "doctor", "verify", "replay", "bisect", "check", "kit", "embed")
-    + ("triton", "om", "new", "run", "compare", "bench", "eval", "serve")
+    {
+        *("all", "list", "show", "capture", "parity", "doctor", "verify", "replay", "bisect", "check"),
+        *("kit", "embed", "triton", "om", "new"),
+        *("run", "compare", "bench", "eval", "serve"),
+    }
 )
 _FOLDERS = frozenset({"rejected"})
+_UNKNOWN = "unknown"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 # Run by a child process: only the answer goes to its stdout, whatever the package prints.
@@ -59,7 +63,7 @@ class Plugin(NamedTuple):
 
     Attributes:
         name: The model.
-        value: ``"module:attribute"`` of its spec.
+        value: ``"module:attribute"`` of its spec; "" where it cannot be read.
         package: Name of the distribution that has it.
         version: The distribution's version.
 
@@ -115,25 +119,26 @@ def name_problem(name: str, models: Collection[str]) -> str | None:
 
 
 def installed() -> list[Plugin]:
-    """Return the entry points of all installed packages, in the order of `sys.path`; nothing is imported.
+    """Return the entry points of all installed packages, by name; nothing is imported.
 
-    A package whose entry points cannot be read is left out, and hides no other.
+    A package whose entry points cannot be read hides no other: it has one of its own name, without a value.
     """
     found: dict[str, list[Plugin]] = {}
     for distribution in importlib.metadata.distributions():
-        points = list(_entry_points(distribution))
-        if points:
+        points = _entry_points(distribution)
+        if points or points is None:
             package, version = _identity(distribution)
+            pairs = [(package, "")] if points is None else [(point.name, point.value) for point in points]
             # A package that is found twice is run from its first place.
-            found.setdefault(
-                package.lower().replace("_", "-"),
-                [Plugin(point.name, point.value, package, version) for point in points],
-            )
-    return [plugin for plugins in found.values() for plugin in plugins]
+            key = f"{len(found)}" if package == _UNKNOWN else package.lower().replace("_", "-")
+            found.setdefault(key, [Plugin(name, value, package, version) for name, value in pairs])
+    return sorted(plugin for plugins in found.values() for plugin in plugins)
 
 
 def clash(plugin: Plugin, plugins: Sequence[Plugin], models: Collection[str]) -> str | None:
     """Return why the name of a plug-in is not its own; None if it is."""
+    if not plugin.value:
+        return "the entry points of its package cannot be read"
     others = [other for other in plugins if other.name == plugin.name and other is not plugin]
     if problem := name_problem(plugin.name, models):
         return problem
@@ -250,18 +255,28 @@ def _read(answer: IO[bytes], code: int) -> dict[str, Any]:
     return content
 
 
-def _entry_points(distribution: Distribution) -> Iterator[EntryPoint]:
+def _entry_points(distribution: Distribution) -> list[EntryPoint] | None:
+    """Return the entry points of the group; None where they cannot be read."""
     # Whatever is wrong with the files of one package must not hide the others.
-    with contextlib.suppress(Exception):
-        yield from [point for point in distribution.entry_points if point.group == GROUP]
+    try:
+        return [point for point in distribution.entry_points if point.group == GROUP]
+    except Exception:
+        return None if _mentions_group(distribution) else []
+
+
+def _mentions_group(distribution: Distribution) -> bool:
+    try:
+        return GROUP in (distribution.read_text("entry_points.txt") or "")
+    except Exception:
+        return False
 
 
 def _identity(distribution: Distribution) -> tuple[str, str]:
     """Return the name and the version of a distribution, as far as its files tell them."""
     try:
-        return str(distribution.metadata["Name"] or "unknown"), str(distribution.version or "unknown")
+        return str(distribution.metadata["Name"] or _UNKNOWN), str(distribution.version or _UNKNOWN)
     except Exception:
-        return "unknown", "unknown"
+        return _UNKNOWN, _UNKNOWN
 
 
 def _first_line(error: BaseException) -> str:

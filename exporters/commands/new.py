@@ -39,8 +39,11 @@ def new(*, name: str, kind: str, output: Path, quiet: bool) -> None:
     for path in write_package(name, kind, output):
         click.echo(path)
     if not quiet:
+        folder = output / name
+        # A word without a separator is the name of a package to pip.
+        place = f"./{folder}" if len(folder.parts) == 1 else str(folder)
         click.echo(
-            f"\nnext:\n  pip install -e {output / name}\n  cvexport {name} --weights seeded\n"
+            f"\nnext:\n  pip install -e {place}\n  cvexport {name} --weights seeded\n"
             f"  cvrun -m {name} --backend onnx image.jpg",
             err=True,
         )

@@ -11,11 +11,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
+from .predictor import Timing
 from .sinks.base import Failure, Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..models.results import Result
     from .arguments import Box
     from .predictor import Predictor
     from .sinks.base import Sink
@@ -120,15 +122,17 @@ def _run_batch(
     batch_size: int,
     face_boxes: Sequence[Box] | None,
 ) -> bool:
-    """Run the next items; return whether there were any."""
+    """Run the next items; return False where there were none."""
     start, timed = time.perf_counter(), summary.timed
     batch = list(islice(items, batch_size))
+    if not batch:
+        return False
     for answer in _answers(batch, predictor, face_boxes):
         with _held_back():
             _hand_out(answer, sinks, summary)
     if summary.timed > timed:
         summary.seconds += time.perf_counter() - start
-    return bool(batch)
+    return True
 
 
 def _answers(
@@ -136,20 +140,27 @@ def _answers(
 ) -> Iterator[Prediction | Failure]:
     """Yield what became of each item, in order."""
     images = [item.image for item in batch if item.image is not None]
-    boxes = None if face_boxes is None else [face_boxes] * len(images)
-    results, timing = predictor.predict_timed(images, face_boxes=boxes, on_error="return")
-    found = iter(results)
+    found: Iterator[Result | InputError] = iter(())
+    timing = Timing(0.0, 0.0, 0.0)
+    if images:
+        boxes = None if face_boxes is None else [face_boxes] * len(images)
+        results, timing = predictor.predict_timed(images, face_boxes=boxes, on_error="return")
+        found = iter(results)
     for item in batch:
         if item.image is None:
-            error = item.error or InputError(f"{item.name} gives no image")
-            yield Failure(item.name, error, item.frame, item.time_s)
+            yield _failure(item, item.error or InputError(f"{item.name} gives no image"))
             continue
         result = next(found)
         if isinstance(result, InputError):
-            yield Failure(item.name, result, item.frame, item.time_s)
+            yield _failure(item, result)
             continue
         height, width = item.image.shape[:2]
         yield Prediction(item.name, width, height, result, timing, item.image, item.frame, item.time_s)
+
+
+def _failure(item: Item | Prediction, error: InputError) -> Failure:
+    name = item.source if isinstance(item, Prediction) else item.name
+    return Failure(name, error, item.frame, item.time_s)
 
 
 def _hand_out(answer: Prediction | Failure, sinks: Sequence[Sink], summary: Summary) -> None:
@@ -160,7 +171,7 @@ def _hand_out(answer: Prediction | Failure, sinks: Sequence[Sink], summary: Summ
             try:
                 sink.write(answer)
             except InputError as error:
-                failures.append(Failure(answer.source, error, answer.frame, answer.time_s))
+                failures.append(_failure(answer, error))
         summary.count(answer)
     for failure in failures:
         summary.errors += 1

@@ -42,9 +42,11 @@ def untranslated(lang: str, names: Mapping[str, str], labels: Sequence[str]) -> 
     without = [label for label in labels if label not in names]
     if lang == "en" or not without:
         return []
-    which = "no label has" if len(without) == len(labels) else f"{len(without)} of {len(labels)} labels have no"
-    word = "a name" if len(without) == len(labels) else "name"
-    return [f"note: {which} {word} in {LANGUAGES[lang]}: {', '.join(_some(without))}"]
+    if len(without) == len(labels):
+        which = "no label has a name"
+    else:
+        which = f"{len(without)} of {len(labels)} labels {'has' if len(without) == 1 else 'have'} no name"
+    return [f"note: {which} in {LANGUAGES[lang]}: {', '.join(_some(without))}"]
 
 
 def _some(names: Sequence[str], most: int = 5) -> list[str]:

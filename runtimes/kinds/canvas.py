@@ -99,8 +99,8 @@ class Canvas:
 
     Args:
         image: (h, w, 3) uint8, B G R.
-        labels_shown: ``auto`` shortens tags or leaves them out where there is no room, ``all`` draws each of them in
-            full, ``none`` draws none.
+        labels_shown: ``auto`` shortens tags or leaves them out where there is no room, ``all`` draws each of them and
+            shortens those that are wider than the image, ``none`` draws none.
 
     """
 

@@ -53,8 +53,8 @@ def draw(
             is not in it keeps its name. A name that no font here can write is replaced by the class name, that by the
             number of its class.
         note: Written into the bottom-left corner, whatever labels are shown.
-        labels_shown: ``auto`` shortens labels or leaves them out where there is no room for them, ``all`` writes
-            each in full, ``none`` writes none.
+        labels_shown: ``auto`` shortens labels or leaves them out where there is no room for them, ``all`` writes each
+            and shortens those that are wider than the image, ``none`` writes none.
         colour_by: A colour for each ``class`` (for the contours of a face), or for each ``instance``: each detection,
             each face.
 

@@ -89,9 +89,13 @@ def _font(family: Path | None, size: int) -> Font:
 @lru_cache(maxsize=4096)
 def _has(family: Path | None, text: str) -> bool:
     """Tell whether a font has every character of *text*: those that it lacks all look alike."""
-    font = _font(family, _ASKED)
-    lacking = bytes(font.getmask(_NO_CHARACTER))
-    return all(character.isspace() or bytes(font.getmask(character)) != lacking for character in set(text))
+    lacking = _shape(family, _NO_CHARACTER)
+    return all(character.isspace() or _shape(family, character) != lacking for character in set(text))
+
+
+@lru_cache(maxsize=4096)
+def _shape(family: Path | None, character: str) -> bytes:
+    return bytes(_font(family, _ASKED).getmask(character))
 
 
 @lru_cache(maxsize=4096)

@@ -51,8 +51,15 @@ class RunInfo:
     def of(cls, predictor: Predictor, names: Mapping[str, str]) -> Self:
         """Return what a predictor says about its runs."""
         backend = predictor.backend
-        settings = backend.settings
-        return cls(predictor.spec, backend.name, backend.device, predictor.untrained, predictor.labels, names, settings)
+        return cls(
+            predictor.spec,
+            backend.name,
+            backend.device,
+            predictor.untrained,
+            predictor.labels,
+            names,
+            backend.settings,
+        )
 
     @property
     def kind(self) -> Kind:

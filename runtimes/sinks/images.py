@@ -43,8 +43,8 @@ class ImageTarget(NamedTuple):
             return cls(path, is_file=False)
         if path.suffix.lower() not in _FORMATS:
             raise UsageError(
-                f"--save {text} is neither an image nor a folder: {path.suffix} is no image format that is written",
-                f"End it in {', '.join(_FORMATS)}, or in a slash for a folder: --save {text}/",
+                f"--save {text}: {path.suffix} is not an image format that can be written",
+                f"Formats: {' '.join(_FORMATS)}. A folder ends with a slash: --save {text}/",
             )
         return cls(path, is_file=True)
 

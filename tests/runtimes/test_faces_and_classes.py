@@ -173,7 +173,7 @@ def test_cropped_is_the_whole_picture(run, faces):
     [
         (["--face", "1,2,3", "a.png"], 2, "is not x1,y1,x2,y2"),
         (["--face", "1,2,x,4", "a.png"], 2, "is not x1,y1,x2,y2"),
-        (["--face", "1,2,30,40", "a.png", "b.png"], 2, "belongs to one picture"),
+        (["--face", "1,2,30,40", "a.png", "b.png"], 2, "belongs to one image"),
         (["--face", "1,2,30,40", "--cropped", "a.png"], 2, "Give one of them"),
         (["--face", "50,2,30,40", "a.png"], 3, "a.png: "),
         (["--face", "900,900,950,950", "a.png"], 3, "a.png: "),
@@ -208,6 +208,11 @@ def test_contours_and_numbers_are_drawn(run):
     plain, contour, numbers = (cv2.imread(name) for name in ("plain.png", "contour.png", "numbers.png"))
     assert (plain != numbers).any()
     assert (plain != contour).any()
+
+
+@pytest.mark.parametrize("flag", [["--face", "1,2,3,4"], ["--cropped"], ["--contour"], ["--numbers"]])
+def test_such_options_follow_the_spec_and_the_kind_not_a_name(run, faces, flag):
+    assert run(faces, *flag, "a.png").code == 0
 
 
 def emotions(rows):

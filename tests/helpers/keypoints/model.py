@@ -26,7 +26,7 @@ SPEC = ModelSpec(
         "default_variant": ".model:DEFAULT_VARIANT",
         "recipe": ".model:RECIPE",
         "plan": ".model:plan",
-        "preprocess": ".model:preprocess",
+        "preprocess": "cvport.models.ops.whole_image:preprocess",
         "preprocess_params": ".model:PreprocessParams",
         "postprocess": ".model:postprocess",
         "postprocess_params": ".model:PostprocessParams",

@@ -1,4 +1,4 @@
-"""What both commands share: exit codes, messages, options, the overview."""
+"""What both commands share: exit codes, messages, progress, the overview."""
 
 import importlib.metadata
 import io
@@ -7,15 +7,13 @@ import sys
 
 import click
 import pytest
-from cvport import errors, models
-from cvport.models.spec import VariantOptions
+from cvport import errors
+from cvport.errors import InputError
 from cvport.runtimes.backends import onnx as onnx_backend
 from cvport.runtimes.commands import console
-from cvport.runtimes.commands.console import overview, progress, set_verbosity, show_error, take_variant_options
-
-
-def options_of(**given):
-    return take_variant_options({"input_size": None, "preprocess": None, "activation": None, "labels": None, **given})
+from cvport.runtimes.commands.console import ErrorSink, overview, progress, progress_bar, set_verbosity, show_error
+from cvport.runtimes.sinks.base import Failure
+from cvport.runtimes.sources.base import Item, Items
 
 
 def command(action):
@@ -58,7 +56,6 @@ def test_errors_have_their_codes(invoke, kind, code):
 def test_no_error_is_left_out():
     found = {kind.__name__ for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
     assert len(found) == 8
-    assert models.errors is errors
 
 
 def test_error_without_a_next_step(invoke):
@@ -170,65 +167,65 @@ def test_progress_on_a_terminal(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
-# --- options
+# --- the bar of a stream
 
 
 @pytest.mark.parametrize(
-    ("text", "size"),
-    [("416", (416, 416)), ("320,640", (320, 640)), ("320x640", (320, 640)), (" 320 , 640 ", (320, 640))],
+    ("total", "quiet", "stream"), [(5, True, Terminal), (1, False, Terminal), (5, False, io.StringIO)]
 )
-def test_input_size(text, size):
-    assert options_of(input_size=text) == VariantOptions(input_size=size)
+def test_bar_is_silent(monkeypatch, total, quiet, stream):
+    monkeypatch.setattr(sys, "stderr", stream())
+    source = Items([Item("a"), Item("b")])
+    with progress_bar(total, quiet) as bar:
+        assert bar.watch(source) is source
+        assert bar.out() is sys.stdout
+        bar.say("saved a.png")
+    assert sys.stderr.getvalue() == "saved a.png\n"
 
 
-@pytest.mark.parametrize("text", ["", ",", "320,", "320,640,3", "-320", "3.5", "big", "²", "320;640"])
-def test_input_size_that_is_none(text):
-    with pytest.raises(errors.UsageError, match="is not an input size") as caught:
-        options_of(input_size=text)
-    assert "320,640" in caught.value.hint
+def use_terminal(monkeypatch, kind="xterm"):
+    """Make stdout and stderr a terminal. Not a fixture: pytest sets its own streams between a fixture and a test."""
+    monkeypatch.setenv("TERM", kind)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, Terminal())
 
 
-def test_options_are_passed_on():
-    assert options_of() == VariantOptions()
-    assert options_of(preprocess="megvii", activation="relu") == VariantOptions(preprocess="megvii", activation="relu")
+def test_bar_counts_items_and_gives_way_to_lines(monkeypatch):
+    use_terminal(monkeypatch)
+    with progress_bar(2, False) as bar:
+        watched = bar.watch(Items([Item("a"), Item("b")]))
+        assert watched.total == 2
+        assert [item.name for item in watched] == ["a", "b"]
+        bar.say("saved a.png")
+        bar.out().write("a.png  1 hand\n")
+        bar.out().flush()
+    shown = sys.stderr.getvalue()
+    assert "0/2" in shown
+    assert "2/2" in shown
+    erased = "\x1b[1A\x1b[2K"
+    assert f"{erased}saved a.png\n" in shown, "the line stands where the bar was"
+    assert shown.endswith(erased), "and the bar leaves nothing behind"
+    assert sys.stdout.getvalue() == "a.png  1 hand\n"
 
 
-@pytest.mark.parametrize(
-    ("content", "labels"),
-    [
-        (b"hand\nface\n", ("hand", "face")),
-        (b"\xef\xbb\xbfhand\r\nface", ("hand", "face")),
-        (b"\n  hot dog \n\n\xe6\x89\x8b\n\n", ("hot dog", "手")),
-        (b"a,b\n#c\n", ("a,b", "#c")),
-    ],
-)
-def test_labels(tmp_path, content, labels):
-    (tmp_path / "names.txt").write_bytes(content)
-    assert options_of(labels=tmp_path / "names.txt").labels == labels
+def test_result_that_goes_elsewhere_does_not_move_the_bar(monkeypatch):
+    use_terminal(monkeypatch)
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    with progress_bar(2, False) as bar:
+        assert bar.out() is sys.stdout
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot read the labels"),
-        (b"\xff\xfe\x00bad\x80", "cannot read the labels"),
-        (b"", "no labels in"),
-        (b" \n\n", "no labels in"),
-    ],
-)
-def test_labels_that_cannot_be_read(tmp_path, content, message):
-    path = tmp_path / "names.txt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(errors.InputError, match=message) as caught:
-        options_of(labels=path)
-    assert "names.txt" in caught.value.message
-    assert "one label a line" in caught.value.hint
+def test_no_bar_on_a_terminal_that_cannot_erase(monkeypatch):
+    use_terminal(monkeypatch, "dumb")
+    with progress_bar(2, False) as bar:
+        bar.say("saved a.png")
+    assert sys.stderr.getvalue() == "saved a.png\n"
 
 
-def test_labels_in_a_folder(tmp_path):
-    with pytest.raises(errors.InputError, match="cannot read the labels"):
-        options_of(labels=tmp_path)
+def test_failures_are_printed(capsys):
+    with progress_bar(2, False) as bar, ErrorSink(bar) as sink:
+        sink.fail(Failure("a.jpg", InputError("it is empty", "Look.")))
+    assert capsys.readouterr() == ("", "error: a.jpg: it is empty\n  Look.\n")
 
 
 # --- the overview

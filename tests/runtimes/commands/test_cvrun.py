@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -17,7 +19,9 @@ import pytest
 import torch
 from cvport.runtimes.commands import cvrun as cli
 from cvport.runtimes.commands.cvrun import cvrun
+from cvport.runtimes.kinds import drawing
 from cvport.runtimes.predictor import load
+from cvport.runtimes.sources import files
 from PIL import Image
 
 CONF = 0.15
@@ -50,7 +54,7 @@ def results(done):
 
 def test_json_equals_the_predictor(run, nano_artifact, write_picture):
     paths = [write_picture("a.png", 1), write_picture("b.jpg", 2, (50, 200))]
-    done = run("--format", "json", *paths)
+    done = run("-q", "--format", "json", *paths)
     assert (done.code, done.err) == (0, "")
     content = json.loads(done.out)
     assert {key: content[key] for key in content if key != "results"} == {
@@ -119,7 +123,7 @@ def test_torch_finds_what_onnx_finds(run, invoke, nano_artifact, write_picture):
     expected = results(run("--format", "json", path))[0]["detections"]
     for model in (["-m", nano_artifact.onnx], ["-m", "yolox", "--input-size", "160"]):
         done = invoke(cvrun, *model, *options, path)
-        assert (done.code, done.err) == (0, "")
+        assert (done.code, "error" in done.err) == (0, False)
         assert json.loads(done.out)["backend"] == "torch"
         found = results(done)[0]["detections"]
         assert [row["label"] for row in found] == [row["label"] for row in expected]
@@ -237,8 +241,9 @@ def test_bad_picture_among_good_ones(run, write_picture, name):
     assert list(content["errors"][0]) == ["source", "code", "message"]
     assert (source, code) == (name, 3)
     assert message in text
-    error, hint = done.err.splitlines()
+    error, hint, summary = done.err.splitlines()
     assert error == f"error: {text}"
+    assert summary.startswith("2 images, 1 error, ")
     assert name in error
     assert hint.startswith("  ")
 
@@ -264,7 +269,8 @@ def test_other_formats_with_a_bad_picture(run, write_picture, form):
     assert "no such file: gone.jpg" in done.err
     assert len(done.out.splitlines()) == len(good.splitlines()) + (form == "jsonl")
     if form == "jsonl":
-        assert json.loads(done.out.splitlines()[-1])["message"] == "no such file: gone.jpg"
+        error = {"code": 3, "message": "no such file: gone.jpg"}
+        assert json.loads(done.out.splitlines()[0]) == {"source": "gone.jpg", "error": error}, "in its place"
 
 
 def test_nothing_but_a_bad_picture(run):
@@ -289,7 +295,7 @@ def test_limit_can_be_raised(run, write_picture):
 def test_tiny_and_elongated_pictures(run, size):
     Image.new("RGB", size, (200, 30, 30)).save("a.png")
     done = run("--format", "json", "--save", "out", "a.png")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, "saved out/a_onnx.png\n")
     assert (results(done)[0]["width"], results(done)[0]["height"]) == size
     assert cvport.read_image("out/a_onnx.png").shape == (size[1], size[0], 3)
 
@@ -442,7 +448,7 @@ def test_internal_error(run, write_picture, monkeypatch):
     def broken(path, max_pixels):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(cli, "read_image", broken)
+    monkeypatch.setattr(files, "read_image", broken)
     done = run(write_picture())
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("internal error: ZeroDivisionError: division by zero\n")
@@ -454,7 +460,12 @@ def test_internal_error(run, write_picture, monkeypatch):
 def test_save_into_a_folder(run, nano_artifact, write_picture):
     paths = [write_picture(name, seed) for seed, name in enumerate(("x/a.png", "y/a.png", "b.jpg"))]
     done = run("--save", "new/out", *paths)
-    assert (done.code, done.err) == (0, "")
+    *saved, summary = done.err.splitlines()
+    assert done.code == 0
+    assert saved == ["saved new/out/a_onnx.png", "saved new/out/a_onnx-2.png", "saved new/out/b_onnx.jpg"]
+    assert re.fullmatch(
+        r"3 images, 0 errors(, [\d.]+ \+ [\d.]+ \+ [\d.]+ ms per image \(.*\), [\d.]+ images/s)?.*", summary
+    )
     written = sorted(path.name for path in Path("new/out").iterdir())
     assert written == ["a_onnx-2.png", "a_onnx.png", "b_onnx.jpg"]
     with load(nano_artifact.onnx, backend="onnx", score_threshold=CONF) as predictor:
@@ -473,7 +484,7 @@ def test_save_into_a_file(run, write_picture):
 def test_save_two_into_a_file(run, write_picture):
     done = run("--save", "one.png", write_picture("a.png"), write_picture("b.png"))
     assert (done.code, done.out) == (2, "")
-    assert "--save one.png is one file, there are 2 pictures" in done.err
+    assert "--save one.png is one file, there are 2 images" in done.err
     assert not Path("one.png").exists()
 
 
@@ -485,6 +496,133 @@ def test_save_where_nothing_can_be_written(run, write_picture):
     assert len(content["results"]) == 2, "what was found is not lost"
     assert [Path(error["source"]).name for error in content["errors"]] == ["a.png", "b.png"]
     assert all("cannot write" in error["message"] for error in content["errors"])
+
+
+@pytest.mark.parametrize("target", ["out.xyz", "new/photos.v2"])
+def test_save_to_what_is_no_image(run, write_picture, target):
+    done = run("--save", target, write_picture("a.png"))
+    assert (done.code, done.out) == (2, "")
+    assert f"--save {target}: {Path(target).suffix} is not an image format" in done.err
+    assert ".jpg" in done.err
+    assert not Path(target).exists()
+    assert run("--save", f"{target}/", "a.png").code == 0
+    assert [path.name for path in Path(target).iterdir()] == ["a_onnx.png"]
+    assert run("--save", target, "a.png").code == 0, "an existing folder"
+
+
+def test_saved_images_are_named_unless_quiet(run, write_picture):
+    path = write_picture("a.png")
+    assert run("--save", "out", path).err == "saved out/a_onnx.png\n"
+    assert run("--save", "one.png", path).err == "saved one.png\n"
+    assert run("-q", "--save", "out", path).err == ""
+
+
+@pytest.mark.parametrize(("given", "shown"), [([], "auto"), (["--labels-shown", "none"], "none")])
+def test_labels_shown_is_passed_to_drawing(run, write_picture, monkeypatch, given, shown):
+    styles = []
+    monkeypatch.setattr(drawing, "draw", lambda image, result, **style: styles.append(style) or image)
+    assert run("--save", "out", *given, write_picture("a.png")).code == 0
+    assert styles == [{"names": {}, "note": "", "labels_shown": shown}]
+
+
+# --- several images
+
+
+def test_summary_counts_and_times(run, write_picture):
+    write_picture("set/a.png")
+    write_picture("set/b.png", 1)
+    Path("set/c.png").touch()
+    done = run("--format", "jsonl", "set")
+    assert (done.code, len(done.out.splitlines())) == (3, 3)
+    assert done.err.splitlines()[-1].startswith("2 images, 1 error")
+    assert run("set/a.png").err == "", "one image needs no summary"
+    assert run("-q", "set/a.png", "set/b.png").err == ""
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl", "csv", "coco", "table"])
+def test_interrupt_keeps_what_was_done(run, write_picture, monkeypatch, form):
+    for number in range(5):
+        write_picture(f"set/{number}.png", number)
+    whole = run("-q", "--format", form, "set/0.png", "set/1.png").out
+    read = files.read_image
+
+    def interrupted(path, max_pixels):
+        if path.name == "2.png":
+            os.kill(os.getpid(), signal.SIGINT)
+        return read(path, max_pixels)
+
+    monkeypatch.setattr(files, "read_image", interrupted)
+    done = run("--format", form, "set")
+    assert (done.code, done.err) == (130, "interrupted after 2 images\n")
+
+    def shape(text):
+        return re.sub(r"\d+\.\d+", "#", text)
+
+    assert shape(done.out) == shape(whole)
+
+
+# --- sources that are not read
+
+
+@pytest.mark.parametrize(
+    ("source", "command"),
+    [
+        ("http://host/x.jpg", "curl -O http://host/x.jpg && cvrun x.jpg"),
+        ("rtsp://camera:554/live", "ffmpeg -i rtsp://camera:554/live"),
+        ("0", "ffmpeg -f v4l2 -i /dev/video0"),
+        ("-", "cat > image.png && cvrun image.png"),
+        ("clip.mp4", "ffmpeg -i clip.mp4 frames/%06d.png && cvrun frames/"),
+    ],
+)
+def test_source_that_is_not_read_is_named_as_it_was_given(run, write_picture, source, command):
+    Path("clip.mp4").write_bytes(b"0")
+    done = run("--format", "json", write_picture("a.png"), source)
+    assert done.code == 3
+    content = json.loads(done.out)
+    assert len(content["results"]) == 1
+    assert content["errors"][0]["source"] == source
+    assert command in done.err
+
+
+# --- what was assumed
+
+
+@pytest.fixture
+def guessing(monkeypatch):
+    """``cvrun`` loads a predictor that guessed its preprocessing."""
+
+    def guess(*args, **options):
+        predictor = load(*args, **options)
+        predictor.assumed = ("preprocess easycv (model default)",)
+        return predictor
+
+    monkeypatch.setattr(cli, "load", guess)
+
+
+@pytest.mark.usefixtures("guessing")
+def test_assumption_is_told_in_every_run_and_once_more_where_nothing_was_found(run, write_picture):
+    path = write_picture("a.png")
+    header = "assumed: preprocess easycv (model default)\n"
+    assert run(path).err == header
+    assert run("-q", "--conf", 1, path).err == ""
+    done = run("--conf", 1, path)
+    assert done.code == 0
+    assert done.err.startswith(header)
+    (hint,) = done.err.removeprefix(header).splitlines()
+    assert hint.startswith("hint: nothing was found")
+    assert hint.endswith("export it again with --preprocess megvii or --preprocess megvii-legacy")
+    assert "hint" not in run("--conf", 1, "gone.png").err, "nothing was looked at"
+
+
+def test_nothing_found_without_an_assumption_is_a_result(run, write_picture):
+    assert run("--conf", 1, write_picture("a.png")).err == ""
+
+
+def test_language_that_the_labels_lack_is_told(run, write_picture):
+    done = run("--lang", "zh", write_picture("a.png"))
+    assert done.code == 0
+    assert done.err == "note: no label has a name in Chinese: class_0, class_1, class_2\n"
+    assert run("-q", "--lang", "zh", "a.png").err == ""
 
 
 # --- the program
@@ -509,7 +647,7 @@ def test_program_with_a_name_that_is_no_text(program, write_picture):
     done = program("--format", "json", odd, b"gon\xe9.png", stdout=subprocess.PIPE, env=strict)
     assert done.returncode == 3
     assert os.fsencode(json.loads(done.stdout)["results"][0]["source"]) == odd
-    assert done.stderr == b"error: no such file: gon\\udce9.png\n  Check the path.\n"
+    assert done.stderr.startswith(b"error: no such file: gon\\udce9.png\n  Check the path.\n1 image, 1 error")
 
 
 def test_program_whose_reader_has_gone(program, write_picture):
@@ -519,6 +657,15 @@ def test_program_whose_reader_has_gone(program, write_picture):
         done = program("--conf", "0.01", write_picture(), stdout=writer)
     finally:
         os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_program_whose_reader_leaves_after_a_line(program, write_picture):
+    write_picture("a.png")
+    with subprocess.Popen(["head", "-1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as head:
+        done = program("-q", "--format", "jsonl", *["a.png"] * 30, stdout=head.stdin)
+        head.stdin.close()
+        assert json.loads(head.stdout.read())["source"] == "a.png"
     assert (done.returncode, done.stderr) == (0, b"")
 
 

@@ -1,6 +1,5 @@
-"""Every kind of picture becomes BGR bytes, every other file an error; sources become files in a known order."""
+"""Every kind of image becomes BGR bytes, every other file an error."""
 
-import os
 import struct
 import zlib
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from cvport.errors import InputError
 from cvport.exporters.gate.probes import scene
-from cvport.runtimes.sources.images import MAX_PIXELS, SUFFIXES, as_image, find_images, read_image
+from cvport.runtimes.sources.images import MAX_PIXELS, as_image, read_image
 from PIL import Image, ImageFile
 
 ORIENTATION = 0x0112
@@ -292,117 +291,3 @@ def test_as_image_refuses_the_rest(image):
     with pytest.raises(InputError, match="an image") as caught:
         as_image(image)
     assert caught.value.hint
-
-
-# --- sources
-
-
-@pytest.fixture
-def tree(tmp_path, monkeypatch):
-    names = ["b.jpg", "a.PNG", "notes.txt", "c.jpeg", "sub/d.jpg", "sub/deep/e.webp", "sub/deep/f.txt", "none/g.txt"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / "folder.jpg").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def names(found: list[Path]) -> list[str]:
-    return [path.as_posix() for path in found]
-
-
-def test_files_are_taken_as_they_are_named_in_the_given_order(tree):
-    found, errors = find_images(["sub/d.jpg", "notes.txt", "gone.jpg", "b.jpg", "b.jpg"])
-    assert names(found) == ["sub/d.jpg", "notes.txt", "gone.jpg", "b.jpg", "b.jpg"]
-    assert errors == []
-
-
-def test_folder_gives_its_own_pictures_sorted(tree):
-    found, errors = find_images([str(tree)])
-    assert names(found) == [f"{tree.as_posix()}/{name}" for name in ("a.PNG", "b.jpg", "c.jpeg")]
-    assert errors == []
-    assert names(find_images(["."])[0]) == ["a.PNG", "b.jpg", "c.jpeg"]
-
-
-def test_folder_takes_every_known_ending(tmp_path):
-    for suffix in SUFFIXES:
-        (tmp_path / f"a{suffix}").touch()
-    found, _ = find_images([str(tmp_path)])
-    assert {path.suffix for path in found} == SUFFIXES
-    assert {".jpg", ".png", ".webp", ".bmp", ".tif"} <= SUFFIXES
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expected"),
-    [
-        ("*.jpg", ["b.jpg"]),
-        ("*.jp*g", ["b.jpg", "c.jpeg"]),
-        ("?.jpg", ["b.jpg"]),
-        ("[ac].*", ["a.PNG", "c.jpeg"]),
-        ("sub/*", ["sub/d.jpg"]),
-        ("**/*.jpg", ["b.jpg", "sub/d.jpg"]),
-        ("sub/**/*.webp", ["sub/deep/e.webp"]),
-        ("./sub/../*.jpg", ["sub/../b.jpg"]),
-    ],
-)
-def test_patterns(tree, pattern, expected):
-    assert (names(find_images([pattern])[0]), find_images([pattern])[1]) == (expected, [])
-    found, errors = find_images([f"{tree.as_posix()}/{pattern}"])
-    assert [os.path.normpath(path) for path in found] == [os.path.normpath(tree / name) for name in expected]
-    assert errors == []
-
-
-def test_folder_without_pictures(tree):
-    found, ((source, error),) = find_images(["none", "b.jpg"])
-    assert names(found) == ["b.jpg"]
-    assert (source, error.message) == ("none", "no images in the folder none")
-    assert ".jpg" in error.hint
-
-
-def test_pattern_that_matches_nothing(tree):
-    found, ((source, error),) = find_images(["b.jpg", "none/*.jpg"])
-    assert names(found) == ["b.jpg"]
-    assert (source, error.message) == ("none/*.jpg", "nothing matches none/*.jpg")
-    assert error.exit_code == 3
-
-
-@pytest.mark.parametrize("source", ["sub**.jpg", "x" * 300 + ".jpg", "x" * 300 + "/*.jpg"])
-def test_source_that_cannot_be_looked_at_does_not_stop_the_others(tree, source):
-    found, ((failed, error),) = find_images([source, "b.jpg"])
-    assert names(found) == ["b.jpg"]
-    assert failed == source
-    assert error.exit_code == 3
-
-
-def test_folder_that_may_not_be_read_does_not_stop_the_others(tree, monkeypatch):
-    def iterdir(self):
-        raise PermissionError(13, "Permission denied", str(self))
-
-    monkeypatch.setattr(Path, "iterdir", iterdir)
-    found, ((source, error),) = find_images(["sub", "b.jpg"])
-    assert (names(found), source) == (["b.jpg"], "sub")
-    assert "Permission denied" in error.message
-
-
-@pytest.mark.parametrize("name", ["two words.jpg", "Größe 手.jpg", "IMG[1].jpg", "what?.jpg", "50%*.jpg", "-q.jpg"])
-def test_odd_names(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    for part in (name, "IMG1.jpg", "whats.jpg"):
-        Image.new("RGB", (3, 2)).save(part)
-    assert find_images([name]) == ([Path(name)], [])
-    assert name in names(find_images(["."])[0])
-    assert read_image(name).shape == (2, 3, 3)
-
-
-def test_folder_with_brackets(tmp_path):
-    folder = tmp_path / "set[1]"
-    folder.mkdir()
-    (folder / "a.jpg").touch()
-    assert find_images([str(folder)]) == ([folder / "a.jpg"], [])
-
-
-def test_empty_name_is_no_source():
-    found, errors = find_images([""])
-    assert found == []
-    assert [source for source, _ in errors] == [""]

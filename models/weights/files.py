@@ -1,4 +1,4 @@
-"""What a ``--weights`` value names: a file or folder, a model on a hub, untrained weights; and how each is opened."""
+"""Reads ``--weights`` values, and opens the file or folder, the model on a hub or the untrained weights they name."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 
 import cv2
+import cvport
 import pytest
 from cvport.errors import ArtifactError, UsageError
 from cvport.exporters.commands.cvexport import cvexport
@@ -88,6 +89,23 @@ def test_what_is_written_is_lint_clean(packages):
             capture_output=True,
             text=True,
             check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_what_is_written_is_typed(packages):
+    source = Path(cvport.__file__).resolve().parent / ".editable"
+    settings = ["--strict", "--follow-imports=silent", "--ignore-missing-imports"]
+    for name in NAMES.values():
+        path = os.pathsep.join((str(packages / name / "src"), str(source)))
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", *settings, "-p", f"cvport_{name}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=packages,
+            env={**os.environ, "MYPYPATH": path},
         )
         assert done.returncode == 0, done.stdout
 

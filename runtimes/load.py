@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArtifactError, CvportError, UsageError, WeightsError, did_you_mean
-from ..models.registry import get_model, list_models
+from ..models.registry import get_model, is_known, known_names
 from ..models.spec import VariantOptions
 from .backends.registry import BACKENDS, check_precision, choose_backend, open_backend
 from .predictor import Predictor
@@ -174,7 +174,7 @@ def find_exported_file(model: str | Path, artifacts: Path = ARTIFACTS) -> Path |
     if path.suffix.lower() == _SUFFIX:
         return path
     is_name = isinstance(model, str) and path.name == model
-    if is_name and _is_model(path.name):
+    if is_name and is_known(path.name):
         return None
     named = artifacts / path.name / f"{path.name}{_SUFFIX}"
     if is_name and named.is_file():
@@ -190,14 +190,6 @@ def _expand(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
-
-
-def _is_model(name: str) -> bool:
-    try:
-        get_model(name)
-    except UsageError:
-        return False
-    return True
 
 
 def _in_folder(folder: Path) -> Path:
@@ -221,19 +213,19 @@ def _no_exported_file(path: Path, model: str, named: Path, *, is_name: bool) -> 
         return UsageError(
             f"{model} is a checkpoint, neither a model's name nor an exported file",
             f"Name its model, and give it as the weights: -m MODEL --weights {model} --backend torch. "
-            f"Models: {', '.join(list_models())}.",
+            f"Models: {', '.join(known_names())}.",
         )
     if path.is_file():
         return ArtifactError(f"{model} is no exported file: its name does not end with {_SUFFIX}", "Give FILE.onnx.")
     if not is_name:
         return ArtifactError(f"no such file: {model}", "Export it: cvexport MODEL")
-    base = next((name for name in list_models() if model.startswith(f"{name}-")), None)
+    base = next((name for name in known_names() if model.startswith(f"{name}-")), None)
     if base is not None:
         return ArtifactError(
             f"{model} has not been exported here: there is no {named}",
             f"Export it with the options that its name stands for: cvexport {base} --help",
         )
-    return UsageError(f"there is no model {model!r}", did_you_mean(model, list_models()))
+    return UsageError(f"there is no model {model!r}", did_you_mean(model, known_names()))
 
 
 def _published(name: str, artifacts: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ArtifactError, UsageError
 from ..models.params import params_from_json
-from ..models.registry import get_model
+from ..models.registry import get_model, is_known
 from .digests import cached_digest
 from .onnx_file import hash_outside, hash_stream_outside, read_header
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 KEY = "cvport"
 SCHEMA_VERSION = 2
+# Among the tools of a seal: name and version of the package that the model comes from, where it is not cvport itself.
+MODEL_PACKAGE = "model"
 # Version 1 has none of the optional fields, and its parameters may lack fields that were added since.
 _LEGACY_VERSION = 1
 
@@ -169,12 +171,20 @@ def sealed_model(seal: Seal, path: object) -> ModelSpec:
     """Return the model that a file is an export of.
 
     Raises:
-        ArtifactError: This version does not know the model.
+        ArtifactError: The model is not installed here, or its package is broken.
 
     """
+    package = seal.tools.get(MODEL_PACKAGE)
     try:
         return get_model(seal.model)
     except UsageError as error:
+        if is_known(seal.model):
+            raise ArtifactError(f"{path} cannot be run: {error.message}", error.hint) from error
+        if isinstance(package, str):
+            raise ArtifactError(
+                f"{path} holds {seal.model!r}, a model of {package}, which is not installed",
+                f"Install the package: pip install {package.partition(' ')[0]}",
+            ) from error
         raise ArtifactError(f"{path} holds {seal.model!r}, a model unknown to this version", error.hint) from error
 
 

@@ -54,7 +54,7 @@ class Seal:
         labels: Class names.
         preprocess: Parameters of the model's preprocessing.
         postprocess: Parameters of the model's postprocessing.
-        weights: ``sha256``, ``origin`` and ``untrained``.
+        weights: ``sha256``, ``origin`` and ``untrained``; ``assumed``, what was guessed about them, where anything was.
         opset: The file's version of ONNX's operators.
         tools: The version of each tool that took part in the export.
         form: The form of the file's outputs; None is "raw", the network's own.
@@ -100,6 +100,12 @@ class Seal:
     def untrained(self) -> bool:
         """Whether the weights are made up."""
         return bool(self.weights.get("untrained"))
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was guessed about the weights when the file was made, for people."""
+        assumed = self.weights.get("assumed", [])
+        return tuple(map(str, assumed)) if isinstance(assumed, list | tuple) else ()
 
     @property
     def is_legacy(self) -> bool:

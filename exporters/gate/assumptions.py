@@ -7,12 +7,10 @@ found again.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import open_backend
 from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...models.results import Result
-    from ...models.spec import ModelSpec, Plan
+    from ...models.spec import ModelSpec, Plan, VariantOptions
     from ...runtimes.backends.base import Backend
     from ...runtimes.load import Prepared
     from .probes import Case
@@ -57,8 +55,7 @@ def check_convention(
     backend = open_backend("torch", spec.fuse(prepared.network), signature=spec.signature)
     images = [region.image for case in cases for region in case.regions]
     found = {}
-    for convention in spec.conventions:
-        plan = spec.plan(prepared.checkpoint, replace(options or VariantOptions(), preprocess=convention))
+    for convention, plan in spec.plan_each_convention(prepared.checkpoint, options).items():
         pairs = ((image, _result(spec, plan, backend, image), _mirror(image)) for image in images)
         sums = [
             found_in_both(result, _result(spec, plan, backend, mirror), image.shape[1])

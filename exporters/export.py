@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ParityFailed, UsageError
-from ..models.registry import get_model
+from ..models.registry import get_model, package_of
 from ..models.weights.digest import sha256_file
 from ..models.weights.files import LocalFile, parse_address
 from ..runtimes.load import prepare_network
-from ..runtimes.seal import SCHEMA_VERSION, Seal, content_digest, read_seal
+from ..runtimes.seal import MODEL_PACKAGE, SCHEMA_VERSION, Seal, content_digest, read_seal
 from .gate.assumptions import check_convention
 from .gate.legs import Subject, backend_names, choose_legs, run_legs
 from .gate.probes import all_cases
@@ -104,7 +104,7 @@ def export(
     spec = get_model(model)
     _check_request(opset, batch)
     reasons = choose_legs(backend_names() if backends is None else backends, require)
-    tools = tool_versions()
+    tools = tool_versions() | _model_package(spec)
     cases = all_cases(probes, batch, boxes=spec.takes_boxes)
     with stage(Path(output), spec.name) as staging:
         progress("loading weights")
@@ -126,6 +126,12 @@ def export(
         progress("publishing")
         folder = publish(staging, Path(output), spec.name)
     return Artifact(folder, folder / onnx_path.name, _loaded(network, checkpoint), record.to_dict(), verification)
+
+
+def _model_package(spec: ModelSpec) -> dict[str, str]:
+    """Return the package of another's model, for the seal: who reads the file elsewhere has to know it."""
+    package = package_of(spec.name)
+    return {} if package is None else {MODEL_PACKAGE: package}
 
 
 def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callable[[str], None]) -> bytes:
@@ -189,6 +195,7 @@ def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | 
             "sha256": checkpoint.sha256,
             "origin": _sealed_origin(checkpoint.origin),
             "untrained": checkpoint.untrained,
+            **({"assumed": list(plan.assumptions())} if plan.guesses else {}),
         },
         opset=OPSET,
         tools=tools,

@@ -1,4 +1,4 @@
-"""Which class names a network's outputs have."""
+"""Class names: COCO's, and the choice of the names that belong to a network's outputs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COCO_LABELS = tuple(name.strip() for name in _COCO.split(","))
 def choose_labels(
     spec: ModelSpec, count: int, options: VariantOptions, from_checkpoint: Sequence[str]
 ) -> tuple[tuple[str, ...], str]:
-    """Return *count* class names and who decided them.
+    """Return *count* class names and the source of that decision.
 
     The option wins, then the checkpoint, then the model's own list and COCO's where the count fits.
 
@@ -39,7 +39,7 @@ def choose_labels(
         if len(given) != count:
             raise UsageError(
                 f"{len(given)} labels were given, the network has {count} classes",
-                "Give one label a line, in class order.",
+                "Give one label per line, in class order.",
             )
         return given, "option"
     if len(from_checkpoint) == count:

@@ -1,4 +1,4 @@
-"""What cvport knows about a model, as data."""
+"""The description of a model as data: its contract, and where its code is."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class VariantOptions:
 
     Attributes:
         input_size: (H, W) of the network input.
-        preprocess: A preprocessing convention of the model.
-        activation: The activation function of the network.
+        preprocess: Name of a preprocessing convention of the model.
+        activation: Name of the network's activation function.
         labels: Class names, or the name of one of the model's own lists (`ModelSpec.label_lists`).
 
     """
@@ -84,6 +84,10 @@ class Postprocess(Protocol):
     ) -> list[Any]: ...
 
 
+# Class names that are listed for people.
+_SHOWN_LABELS = 3
+
+
 class Signature(NamedTuple):
     """Names of what goes into a network and comes out of it, in order.
 
@@ -98,7 +102,7 @@ class Signature(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a checkpoint turns into: everything but the tensors.
+    """Everything that is derived from a checkpoint but the tensors.
 
     Keys, shapes and a configuration do not tell everything. `decided_by` says where each remaining decision came from,
     `guesses` which of them the checkpoint may contradict without anything failing.
@@ -109,7 +113,7 @@ class Plan(NamedTuple):
         preprocess: Parameters of the model's preprocessing, a frozen dataclass.
         postprocess: Parameters of the model's postprocessing, a frozen dataclass.
         labels: Class names.
-        decided_by: What decided each setting that the tensors do not tell: "option", "checkpoint config",
+        decided_by: The source of each setting that the tensors do not tell: "option", "checkpoint config",
             "model default" and so on.
         guesses: Settings of `decided_by` that were guessed: the model offers several choices, and neither an option nor
             the checkpoint's configuration names one (the wrapping of a checkpoint only suggests one). Empty for
@@ -125,11 +129,21 @@ class Plan(NamedTuple):
     decided_by: Mapping[str, str]
     guesses: tuple[str, ...] = ()
 
+    def assumptions(self) -> tuple[str, ...]:
+        """Return the guesses for people: each setting, its value, and why, as "preprocess megvii (Megvii wrapping)"."""
+        more = ["..."] if len(self.labels) > _SHOWN_LABELS else []
+        values: dict[str, Any] = {
+            **self.variant.to_dict(),
+            "labels": ", ".join([*self.labels[:_SHOWN_LABELS], *more]),
+            "preprocess": getattr(self.preprocess, "convention", ""),
+        }
+        return tuple(f"{name} {values[name]} ({self.decided_by[name]})" for name in self.guesses if values.get(name))
 
-# What tells a setting for certain, in the words of `Plan.decided_by`.
+
+# Sources that settle a decision for certain, in the words of `Plan.decided_by`.
 _TOLD = ("option", "checkpoint config")
 
-# Where a model folder has its code, unless its spec says otherwise.
+# Default places of a model's code, relative to its package.
 _CODE = {
     "variant": ".variant:infer_variant",
     "default_variant": ".variant:DEFAULT_VARIANT",
@@ -153,10 +167,10 @@ class ModelSpec:
         kind: The kind of the model's result: "detections", "landmarks" or "classes".
         input_name: Name of the ONNX input (N, 3, H, W) float32.
         output_names: Names of the ONNX outputs, in order.
-        outputs: What the outputs hold, for people.
+        outputs: Description of the outputs' content, for people.
         sizes: The input sizes that the model takes, for people.
         stride: Input sides are multiples of the stride; None where the network fixes the size.
-        code: Where the model's code is, by what it is:
+        code: Place of each part of the model's code:
 
             - ``network``: the network class; its constructor takes a variant, its module maps (N, 3, H, W) float32 to a
               dict of the outputs by name. Every model names it; the rest has the defaults in parentheses.

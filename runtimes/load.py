@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArtifactError, CvportError, UsageError, WeightsError, did_you_mean
-from ..models.registry import get_model, list_models
+from ..models.registry import get_model, is_known, known_names
 from ..models.spec import VariantOptions
 from .backends.registry import BACKENDS, check_precision, choose_backend, open_backend
 from .predictor import Predictor
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 ARTIFACTS = Path("artifacts")
 _SUFFIX = ".onnx"
-_SHOWN_LABELS = 3
 
 
 def load(
@@ -174,7 +173,7 @@ def find_exported_file(model: str | Path, artifacts: Path = ARTIFACTS) -> Path |
     if path.suffix.lower() == _SUFFIX:
         return path
     is_name = isinstance(model, str) and path.name == model
-    if is_name and _is_model(path.name):
+    if is_name and is_known(path.name):
         return None
     named = artifacts / path.name / f"{path.name}{_SUFFIX}"
     if is_name and named.is_file():
@@ -190,14 +189,6 @@ def _expand(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
-
-
-def _is_model(name: str) -> bool:
-    try:
-        get_model(name)
-    except UsageError:
-        return False
-    return True
 
 
 def _in_folder(folder: Path) -> Path:
@@ -221,19 +212,19 @@ def _no_exported_file(path: Path, model: str, named: Path, *, is_name: bool) -> 
         return UsageError(
             f"{model} is a checkpoint, neither a model's name nor an exported file",
             f"Name its model, and give it as the weights: -m MODEL --weights {model} --backend torch. "
-            f"Models: {', '.join(list_models())}.",
+            f"Models: {', '.join(known_names())}.",
         )
     if path.is_file():
         return ArtifactError(f"{model} is no exported file: its name does not end with {_SUFFIX}", "Give FILE.onnx.")
     if not is_name:
         return ArtifactError(f"no such file: {model}", "Export it: cvexport MODEL")
-    base = next((name for name in list_models() if model.startswith(f"{name}-")), None)
+    base = next((name for name in known_names() if model.startswith(f"{name}-")), None)
     if base is not None:
         return ArtifactError(
             f"{model} has not been exported here: there is no {named}",
             f"Export it with the options that its name stands for: cvexport {base} --help",
         )
-    return UsageError(f"there is no model {model!r}", did_you_mean(model, list_models()))
+    return UsageError(f"there is no model {model!r}", did_you_mean(model, known_names()))
 
 
 def _published(name: str, artifacts: Path) -> Path:
@@ -328,17 +319,8 @@ def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
         plan.postprocess,
         plan.labels,
         untrained=checkpoint.untrained,
-        assumed=_assumptions(plan),
+        assumed=plan.assumptions(),
     )
-
-
-def _assumptions(plan: Plan) -> list[str]:
-    """Return what was guessed, for people: the setting, its value, and why."""
-    more = ["..."] if len(plan.labels) > _SHOWN_LABELS else []
-    values: dict[str, Any] = {**plan.variant.to_dict(), "labels": ", ".join([*plan.labels[:_SHOWN_LABELS], *more])}
-    if "preprocess" in plan.guesses:
-        values["preprocess"] = plan.preprocess.convention
-    return [f"{name} {values[name]} ({plan.decided_by[name]})" for name in plan.guesses if name in values]
 
 
 def _open_sealed(path: Path) -> tuple[Seal, ModelSpec]:
@@ -357,7 +339,15 @@ def _sealed_predictor(
 ) -> Predictor:
     preprocess, postprocess = sealed_params(spec, seal, path)
     return Predictor(
-        spec, backend, preprocess, postprocess, seal.labels, batch=batch, untrained=seal.untrained, seal=seal
+        spec,
+        backend,
+        preprocess,
+        postprocess,
+        seal.labels,
+        batch=batch,
+        untrained=seal.untrained,
+        seal=seal,
+        assumed=seal.assumed,
     )
 
 
@@ -383,7 +373,7 @@ def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
 
     address = parse_address(weights)
     if isinstance(address, LocalFile):
-        file = find_checkpoint(_expand(address.text), str(address))
+        file = find_checkpoint(address.path, str(address))
         try:
             same = sha256_file(file) == seal.weights.get("sha256")
         except OSError as error:

@@ -319,7 +319,7 @@ def test_postprocessing_works_with_numpy_alone():
     code = """
 import json
 import numpy as np
-from cvport.models.yolox.postprocess import Frame, PostprocessParams, postprocess
+from cvport.models.yolox.postprocess import ImageTransform, PostprocessParams, postprocess
 
 outputs = {}
 for level, side in enumerate((8, 4, 2)):
@@ -327,7 +327,7 @@ for level, side in enumerate((8, 4, 2)):
     outputs[f"reg_{level}"] = np.zeros((1, 4, side, side), np.float32)
     outputs[f"obj_{level}"] = np.full((1, 1, side, side), -9, np.float32)
 outputs["cls_1"][0, 1, 2, 3] = outputs["obj_1"][0, 0, 2, 3] = 9
-(found,) = postprocess(outputs, [Frame(120, 100, 0.5)], PostprocessParams(), ("face", "hand"))
+(found,) = postprocess(outputs, [ImageTransform(120, 100, 0.5)], PostprocessParams(), ("face", "hand"))
 print(json.dumps(found.to_dict()))
 """
     (row,) = json.loads(python(ONLY + code, "numpy,cvport"))["detections"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...errors import ArtifactError, CvportError, ParityFailed, ParityIncomplete, UsageError
-from ...models.registry import get_model, list_models
+from ...models.registry import get_model, known_names, survey
 from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import choose_backend
 from ...runtimes.commands.console import overview, progress, run_command, set_verbosity, show_error
@@ -23,6 +23,7 @@ from ...runtimes.commands.options import (
     verbosity_options,
     weights_option,
 )
+from ...runtimes.kinds.registry import KINDS
 from ...runtimes.load import is_exported_file
 from ..export import Artifact, export
 from ..gate.capture import complete, make_capture
@@ -33,9 +34,10 @@ from ..report.record import Record, read_record
 from ..report.text import failure, nearest_to_limit, render, render_summary
 from .doctor import examine
 from .doctor import render as render_doctor
+from .new import new
 
 if TYPE_CHECKING:
-    pass
+    from ...models.plugins import Entry
 
 _EXAMPLES = """\b
 Examples:
@@ -59,7 +61,7 @@ class _ModelGroup(click.Group):
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            rows = [(f"MODEL ({', '.join(list_models())})", "Export a model; cvexport MODEL --help")]
+            rows = [(f"MODEL ({', '.join(known_names())})", "Export a model; cvexport MODEL --help")]
             rows += [(name, command.get_short_help_str()) for name, command in self.commands.items()]
             formatter.write_dl(rows)
 
@@ -190,7 +192,7 @@ def _all(
     _check_shared(weights)
     settings = _settings(options)
     rows = []
-    for name in list_models():
+    for name in _usable_models(quiet=quiet):
         if not quiet:
             click.echo(f"exporting {name}", err=True)
         try:
@@ -201,6 +203,15 @@ def _all(
             rows.append(_failure(name, error))
     click.echo(_to_json(rows) if as_json else render_summary(rows))
     return max(int(row.get("code", 0)) for row in rows)
+
+
+def _usable_models(*, quiet: bool) -> list[str]:
+    """Return the models that `all` exports; those of broken packages are told and left out."""
+    entries = survey(KINDS)
+    for entry in entries:
+        if entry.reason is not None and not quiet:
+            click.echo(f"left out {entry.name} of {entry.package} {entry.version}: {entry.reason}", err=True)
+    return [entry.name for entry in entries if entry.reason is None]
 
 
 def _content(artifact: Artifact) -> dict[str, Any]:
@@ -295,11 +306,18 @@ def _doctor(*, as_json: bool) -> None:
 
 
 @cvexport.command("list")
-def _list() -> None:
-    """List the models: what they find, where their weights come from."""
-    specs = [get_model(name) for name in list_models()]
-    for spec in specs:
-        click.echo(f"{spec.name:12} {spec.task:55} {spec.hub or 'no known address'}")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def _list(*, as_json: bool) -> None:
+    """List the models: what they find, where their weights come from, which package has them."""
+    entries = survey(KINDS)
+    click.echo(_to_json([asdict(entry) for entry in entries]) if as_json else "\n".join(map(_listed, entries)))
+
+
+def _listed(entry: Entry) -> str:
+    source = "" if entry.package == "cvport" else f"  {entry.package} {entry.version}"
+    if entry.reason is not None:
+        return f"{entry.name:12} cannot be used: {entry.reason}{source}"
+    return f"{entry.name:12} {entry.task:55} {entry.hub or 'no known address'}{source}"
 
 
 @cvexport.command("show")
@@ -335,6 +353,9 @@ def _defaults(kind: type[Any]) -> str:
 
 def _comma_separated(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+cvexport.add_command(new)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ _TRAINING = r"vit\.pooler\.|vit\.embeddings\.mask_token$|.*\bposition_ids$"
 
 
 def module_key(key: str) -> str:
-    """Return the key by which the network has a tensor, from either of its names."""
+    """Return the network's key of a tensor, from its old or its new name."""
     old = _OLD_KEY.match(key)
     return f"vit.layers.{old['index']}.{_PARTS.get(old['part'], old['part'])}.{old['kind']}" if old else key
 

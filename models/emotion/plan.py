@@ -1,4 +1,4 @@
-"""What a ViT checkpoint turns into: variant, preprocessing, labels."""
+"""Derives variant, preprocessing and labels from a ViT checkpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .variant import infer_variant
 if TYPE_CHECKING:
     from ..weights.checkpoint import Checkpoint
 
-# What transformers writes where nobody named the classes.
+# Names that transformers writes where nobody named the classes.
 _PLACEHOLDER = re.compile(r"LABEL_\d+$")
 
 

@@ -1,4 +1,4 @@
-"""Which Vision Transformer: a plain value, read from the keys and shapes of a checkpoint and from its configuration."""
+"""The structure of a Vision Transformer as a plain value, read from a checkpoint's keys, shapes and configuration."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def infer_variant(shapes: Shapes, config: Mapping[str, Any] | None = None) -> Va
     """Read the variant from the keys and shapes of a checkpoint.
 
     Args:
-        shapes: Shape of every tensor by its key, in either way of calling them, wrapper prefixes removed.
+        shapes: Shape of every tensor by its key, under old or new names, wrapper prefixes removed.
         config: The Hub's ``config.json`` where there is one; without it, heads have 64 channels each, the activation
             is the exact GELU and the epsilon 1e-12, as in the published networks.
 

@@ -10,7 +10,7 @@ from .variant import Variant
 
 
 class MobileFaceNet(nn.Module):
-    """From a picture to its embedding (arXiv 1804.07573, table 1)."""
+    """From an image to its embedding (arXiv 1804.07573, table 1)."""
 
     def __init__(self, variant: Variant) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class MobileFaceNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute (N,3,H,W) to (N,E), each row of length 1.
 
-        As upstream, nothing guards the division: a picture whose features are all zero gives NaN.
+        As upstream, nothing guards the division: an image whose features are all zero gives NaN.
         """
         x = self.conv2_dw(self.conv1(x))
         x = self.conv_3(self.conv_23(x))

@@ -1,4 +1,4 @@
-"""What the checkpoint of a gesture classifier turns into: variant, preprocessing, labels."""
+"""Derives variant, preprocessing and labels from the checkpoint of a gesture classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which network of the gesture classifier's family: a plain value, read from the keys and shapes of a checkpoint."""
+"""The structure of a gesture classifier as a plain value, read from the keys and shapes of a checkpoint."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Variant:
         expanded: Channels inside the residual bottlenecks of each stage.
         repeats: Residual bottlenecks in each stage.
         features: Channels after the last stage.
-        grid: Side of what is left of the picture there, and of the kernel that covers all of it.
-        embedding_size: Numbers that describe a picture before the head.
+        grid: Side of the map after the last stage, and of the kernel that covers all of it.
+        embedding_size: Numbers that describe an image before the head.
         hidden: Width of the head's hidden layer.
         num_classes: Classes that are told apart.
 

@@ -21,7 +21,7 @@ _LEAST_MASS = 1e-6
 
 
 class Maps(NamedTuple):
-    """What one stack sees, (N,C,64,64) float32.
+    """The maps that one stack computes, (N,C,64,64) float32.
 
     Attributes:
         features: C = width.
@@ -80,7 +80,7 @@ class StackedHourglass(nn.Module):
             x: (N,3,256,256) float32, preprocessed.
 
         Returns:
-            ``landmarks`` (N,68,2) float32, x y in -1..1 from the left and upper edge of the picture to the right and
+            ``landmarks`` (N,68,2) float32, x y in -1..1 from the left and upper edge of the image to the right and
             lower one.
 
         """
@@ -88,7 +88,7 @@ class StackedHourglass(nn.Module):
         return {"landmarks": self.centroids(self.fuse_maps(maps))}
 
     def run_stacks(self, x: Tensor) -> Iterator[Maps]:
-        """Yield what each stack sees."""
+        """Yield the maps of each stack."""
         x = self.pre(x)
         heat = None
         for stack, hourglass in enumerate(self.hgs):

@@ -1,4 +1,4 @@
-"""What a STAR checkpoint turns into: variant, preprocessing."""
+"""Derives variant and preprocessing from a STAR checkpoint."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""From the network's landmarks to points in image pixels. numpy alone, so an app can embed it.
+"""Turns the network's landmarks into points in image pixels. numpy alone, so an app can embed it.
 
->>> (landmarks,) = postprocess(outputs, frames, PostprocessParams(), labels=())  # doctest: +SKIP
+>>> (landmarks,) = postprocess(outputs, transforms, PostprocessParams(), labels=())  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..params import Params, check_size
 from ..results import Landmarks
 from .contours import SKELETON
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Frame(NamedTuple):
-    """Where in an image the network input comes from.
+class ImageTransform(NamedTuple):
+    """The relation of the network input to the image that it comes from.
 
     Attributes:
         inverse: (3, 3) float32, from (x, y, 1) in pixels of the network input to pixels of the image.
@@ -33,8 +34,8 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PostprocessParams:
-    """What turns the network's output into points; sealed in the exported file.
+class PostprocessParams(Params):
+    """Parameters of the decoding of the network's output; sealed in the exported file.
 
     Attributes:
         input_size: (H, W) of the network input.
@@ -45,13 +46,13 @@ class PostprocessParams:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
-        if len(self.input_size) != 2 or min(self.input_size) < 1:  # noqa: PLR2004
-            raise ValueError(f"input size {self.input_size}")
+        super().__post_init__()
+        check_size(self.input_size)
 
 
 def postprocess(
     outputs: Mapping[str, NDArray[np.float32]],
-    frames: Sequence[Frame],
+    transforms: Sequence[ImageTransform],
     params: PostprocessParams,
     labels: Sequence[str],  # noqa: ARG001
 ) -> list[Landmarks]:
@@ -59,7 +60,7 @@ def postprocess(
 
     Args:
         outputs: ``landmarks`` (N, 68, 2) float32, x y from -1 to 1 over the network input.
-        frames: N frames, as preprocessing returned them.
+        transforms: N image transforms, as preprocessing returned them.
         params: Size of the network input.
         labels: Not used; points have no classes.
 
@@ -71,11 +72,11 @@ def postprocess(
     # -1 and 1 are the outer edges of the first and the last pixel: infer.py of modelscope/modelscope,
     # models/cv/facial_68ldk_detection.
     points = ((outputs["landmarks"] + 1) * np.array([width, height], dtype=np.float32) - 1) / 2
-    return [_place(points[i], frame) for i, frame in enumerate(frames)]
+    return [_place(points[i], transform) for i, transform in enumerate(transforms)]
 
 
-def _place(points: NDArray[np.float32], frame: Frame) -> Landmarks:
+def _place(points: NDArray[np.float32], transform: ImageTransform) -> Landmarks:
     """Map (68, 2) points in network pixels to the image."""
-    mapped = points @ frame.inverse[:2, :2].T + frame.inverse[:2, 2]
-    boxes = None if frame.box is None else np.array([frame.box], dtype=np.float32)
+    mapped = points @ transform.inverse[:2, :2].T + transform.inverse[:2, 2]
+    boxes = None if transform.box is None else np.array([transform.box], dtype=np.float32)
     return Landmarks(np.asarray(mapped[None], dtype=np.float32), boxes, SKELETON)

@@ -1,4 +1,4 @@
-"""From an image, or a face in it, to the input of the network: crop, scale, normalisation. numpy and cv2."""
+"""Turns an image, or a face in it, into the network input: crop, scale, normalisation. numpy and cv2."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from ...errors import InputError
 from ..ops.normalise import write_planes
-from .postprocess import Frame
+from ..params import InputParams
+from .postprocess import ImageTransform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PreprocessParams:
+class PreprocessParams(InputParams):
     """The numbers of the preprocessing; sealed in the exported file.
 
     Attributes:
         input_size: (H, W) of the network input.
         colour: Channel order of the network input.
-        value_range: What the grey values 0 and 255 become.
+        value_range: Network values of the grey levels 0 and 255.
         box_unit: Side of a face box of scale 1, in pixels of the image; the longer side counts.
         crop_unit: Side of what is cut out at scale 1, in the same pixels.
 
@@ -46,11 +47,8 @@ class PreprocessParams:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
-        if self.colour not in ("rgb", "bgr"):
-            raise ValueError(f"colour {self.colour!r} is unknown")
-        if len(self.input_size) != 2 or min(self.input_size) < 1:  # noqa: PLR2004
-            raise ValueError(f"input size {self.input_size}")
-        if len(self.value_range) != 2 or not self.value_range[0] < self.value_range[1]:  # noqa: PLR2004
+        super().__post_init__()
+        if not self.value_range[0] < self.value_range[1]:
             raise ValueError(f"values from {self.value_range}")
         if not (self.box_unit > 0 and self.crop_unit > 0):
             raise ValueError(f"units {self.box_unit} and {self.crop_unit}")
@@ -62,7 +60,7 @@ def preprocess(
     out: NDArray[np.float32] | None = None,
     *,
     box: Sequence[float] | NDArray[np.floating] | None = None,
-) -> tuple[NDArray[np.float32], Frame]:
+) -> tuple[NDArray[np.float32], ImageTransform]:
     """Turn an image, or a face in it, into the network input.
 
     Args:
@@ -73,7 +71,7 @@ def preprocess(
             where it reaches out of the image. None: the whole image is scaled whatever its proportions.
 
     Returns:
-        The (3, H, W) float32 network input, and the frame that maps points back.
+        The (3, H, W) float32 network input, and the transform that maps points back.
 
     Raises:
         InputError: The box cannot be used.
@@ -81,19 +79,19 @@ def preprocess(
     """
     height, width = params.input_size
     if box is None:
-        frame = Frame(_ratios(image, params.input_size), None)
+        transform = ImageTransform(_ratios(image, params.input_size), None)
         if image.shape[:2] != params.input_size:
             image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
     else:
         corners = _check(box, image)
         matrix, inverse = _crop(corners, params)
-        frame = Frame(inverse, corners)
+        transform = ImageTransform(inverse, corners)
         warped = cv2.warpPerspective(image, matrix, (width, height), flags=cv2.INTER_LINEAR)
         image = np.asarray(warped, np.uint8)
     if out is None:
         out = np.empty((3, height, width), dtype=np.float32)
     write_planes(image, params.colour, (_table(params.value_range),) * 3, out)
-    return out, frame
+    return out, transform
 
 
 def _ratios(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:

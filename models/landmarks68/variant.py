@@ -1,4 +1,4 @@
-"""Which network of the STAR family: a plain value, read from the keys and shapes of a checkpoint."""
+"""The structure of a STAR network as a plain value, read from the keys and shapes of a checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Variant:
     Attributes:
         stem: Channels of the first convolution; the layers up to the hourglasses have twice as many.
         width: Channels of the hourglasses.
-        levels: How often an hourglass halves its maps.
+        levels: Number of times that an hourglass halves its maps.
         stacks: Hourglasses one after the other.
 
     """

@@ -1,4 +1,4 @@
-"""What a NanoDet-Plus-m checkpoint turns into: variant, preprocessing, labels."""
+"""Derives variant, preprocessing and labels from a NanoDet-Plus-m checkpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .variant import infer_variant
 if TYPE_CHECKING:
     from ..weights.checkpoint import Checkpoint
 
-# Of the published detector and of nanodet-plus-m_320.yml; keys and shapes of networks trained at 416 are the same.
+# Input size of the published detector and of nanodet-plus-m_320.yml. Networks trained at 416 have the same keys and
+# shapes.
 _SIZE = (320, 320)
 
 

@@ -1,7 +1,7 @@
-"""From the raw outputs of a NanoDet-Plus-m network to boxes in image pixels. numpy alone, so an app can embed it.
+"""Turns the raw outputs of a NanoDet-Plus-m network into boxes in image pixels. numpy alone, so an app can embed it.
 
 >>> params = PostprocessParams(score_threshold=0.4)
->>> detections = postprocess(outputs, frames, params, labels=("person", "face", "hand"))  # doctest: +SKIP
+>>> detections = postprocess(outputs, transforms, params, labels=("person", "face", "hand"))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ..ops.boxes import clip_boxes, nms
-from ..ops.scores import best_first, lowest_logit, make_detections, sigmoid
+from ..ops.boxes import clip_boxes
+from ..ops.detector import DetectorParams, choose
+from ..ops.distribution import boxes_around, expected_distances
+from ..ops.scores import lowest_logit, make_detections, sigmoid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,18 +24,15 @@ if TYPE_CHECKING:
 
     from ..results import Detections
 
-# Within this, exp() neither overflows nor vanishes in float32, sums included; trained logits stay below 20.
-_MAX_LOGIT = np.float32(80)
 
-
-class Frame(NamedTuple):
-    """How an image fills the network input: scaled by one ratio in each direction.
+class ImageTransform(NamedTuple):
+    """The scaling of an image to the network input, by one ratio in each direction.
 
     Attributes:
-        width: Of the original image, in pixels.
-        height: Of the original image, in pixels.
-        input_width: Of the network input, in pixels.
-        input_height: Of the network input, in pixels.
+        width: Width of the original image, in pixels.
+        height: Height of the original image, in pixels.
+        input_width: Width of the network input, in pixels.
+        input_height: Height of the network input, in pixels.
 
     """
 
@@ -44,16 +43,13 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PostprocessParams:
-    """What turns raw outputs into detections; sealed in the exported file.
+class PostprocessParams(DetectorParams):
+    """Parameters of the decoding of raw outputs into detections; sealed in the exported file.
+
+    Attributes are those of `DetectorParams`, whose score is the class score, and:
 
     Attributes:
-        strides: Network pixels for each cell, level by level.
-        score_threshold: A detection needs a class score of at least this.
-        iou_threshold: Of non-maximum suppression.
-        class_agnostic: Whether boxes of different classes suppress each other.
-        max_detections: Kept at most, best first.
-        prior_offset: Where in its cell the point lies that distances start from, in cells; 0 is the top-left corner.
+        prior_offset: Offset in its cell of the point that distances start from, in cells; 0 is the top-left corner.
 
     Thresholds are those of the original deployment (score 0.3, IoU 0.5); the rest is that of training
     (RangiLyu/nanodet, nanodet/model/head/nanodet_plus_head.py), the points too: another deployment puts them in the
@@ -67,13 +63,6 @@ class PostprocessParams:
     class_agnostic: bool = False
     max_detections: int = 100
     prior_offset: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
-        if not (0 <= self.score_threshold <= 1 and 0 <= self.iou_threshold <= 1):
-            raise ValueError(f"thresholds {self.score_threshold} and {self.iou_threshold} are not in 0..1")
-        if self.max_detections < 1 or min(self.strides) < 1:
-            raise ValueError(f"strides {self.strides}, at most {self.max_detections}")
 
 
 class _Raw(NamedTuple):
@@ -93,7 +82,7 @@ class _Raw(NamedTuple):
 
 def postprocess(
     outputs: Mapping[str, NDArray[np.float32]],
-    frames: Sequence[Frame],
+    transforms: Sequence[ImageTransform],
     params: PostprocessParams,
     labels: Sequence[str],
     *,
@@ -105,7 +94,7 @@ def postprocess(
     Args:
         outputs: ``cls_score_i`` (N, C, h, w) and ``bbox_pred_i`` (N, 4B, h, w) float32 for each level i: logits of the
             classes, and of B bins for each of left, top, right and bottom.
-        frames: N frames, as preprocessing returned them.
+        transforms: N image transforms, as preprocessing returned them.
         params: Strides and thresholds.
         labels: C class names.
         classes: Class ids to report; None for all.
@@ -116,7 +105,9 @@ def postprocess(
 
     """
     raw = _flatten(outputs, params)
-    return [_detect(raw, i, frame, params, labels, classes=classes, best=best) for i, frame in enumerate(frames)]
+    return [
+        _detect(raw, i, transform, params, labels, classes=classes, best=best) for i, transform in enumerate(transforms)
+    ]
 
 
 def _flatten(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessParams) -> _Raw:
@@ -134,51 +125,37 @@ def _flatten(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessPara
 def _detect(
     raw: _Raw,
     index: int,
-    frame: Frame,
+    transform: ImageTransform,
     params: PostprocessParams,
     labels: Sequence[str],
     *,
     classes: Sequence[int] | None,
     best: int | None,
 ) -> Detections:
-    """Decode one picture of the batch.
+    """Decode one image of the batch.
 
     Every class of a point is a candidate of its own, as upstream has it: one box can be a person and a hand.
     """
     logits, bins = raw.logits[index], raw.bins[index]
-    threshold = 0.0 if best is not None else params.score_threshold
+    threshold = params.cutoff(best)
     # In the order of the points, then of the classes.
-    passed = np.flatnonzero((logits >= lowest_logit(threshold)).T)
-    where, class_ids = np.divmod(passed, len(logits))
+    candidates = np.flatnonzero((logits >= lowest_logit(threshold)).T)
+    where, class_ids = np.divmod(candidates, len(logits))
     scores = sigmoid(logits[class_ids, where])
-    order = best_first(scores, class_ids, classes, best)
-    order = order[scores[order] >= threshold]
-    where, class_ids, scores = where[order], class_ids[order], scores[order]
-    boxes = _decode_boxes(bins[:, where], raw.points[:, where])
-    boxes = clip_boxes(boxes, frame.input_width, frame.input_height)
-    kept = nms(boxes, params.iou_threshold, None if params.class_agnostic else class_ids, params.max_detections)
+    passed = scores >= threshold
+    where, class_ids, scores = where[passed], class_ids[passed], scores[passed]
+    width, height, input_width, input_height = transform
+
+    def decode(index: NDArray[np.int64]) -> NDArray[np.float32]:
+        points = where[index]
+        boxes = boxes_around(raw.points[:, points], expected_distances(bins[:, points]))
+        return clip_boxes(boxes, input_width, input_height)
+
+    kept, boxes = choose(scores, class_ids, decode, params, classes=classes, best=best)
     where, class_ids, scores = where[kept], class_ids[kept], scores[kept]
-    ratio = np.array([frame.width / frame.input_width, frame.height / frame.input_height] * 2, dtype=np.float32)
-    boxes = clip_boxes(boxes[kept] * ratio, frame.width, frame.height)
+    ratio = np.array([width / input_width, height / input_height] * 2, dtype=np.float32)
+    boxes = clip_boxes(boxes * ratio, width, height)
     return make_detections(boxes, scores, class_ids, _margins(logits[:, where], class_ids, scores), labels)
-
-
-def _decode_boxes(bins: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (n, 4) boxes in network pixels: each side as far from its point as its bins' mean number, in strides.
-
-    Args:
-        bins: (4B, n) logits of the bins of each side.
-        points: (3, n) their x, y and stride.
-
-    """
-    x, y, stride = points
-    logits = bins.reshape(4, len(bins) // 4, bins.shape[1])
-    weights = np.exp(np.clip(logits, -_MAX_LOGIT, _MAX_LOGIT))
-    numbers = np.arange(logits.shape[1], dtype=np.float32)
-    # One product gives the sums of weight * number and of the weights, (4, 2, n).
-    sums = np.stack((numbers, np.ones_like(numbers))) @ weights
-    left, top, right, bottom = sums[:, 0] / sums[:, 1] * stride
-    return np.stack((x - left, y - top, x + right, y + bottom), axis=1)
 
 
 def _margins(

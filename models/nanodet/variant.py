@@ -1,4 +1,4 @@
-"""Which network of the NanoDet-Plus-m family: a plain value, read from the keys and shapes of a checkpoint."""
+"""The structure of a NanoDet-Plus-m network as a plain value, read from the keys and shapes of a checkpoint."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.flo
 
     Args:
         a: (N, 4) float32.
-        b: (M, 4) float32, same frame.
+        b: (M, 4) float32, in the same coordinates.
 
     Returns:
         (N, M) float32; 0 where both boxes are empty. Areas are (x2-x1)*(y2-y1), without the +1 of pixel counting.
@@ -64,7 +64,7 @@ def nms(
     if limit <= 0:
         return np.array(kept, dtype=np.int64)
     alive = np.ones(len(boxes), dtype=bool)
-    # Block by block: one overlap matrix a block costs far less than one call a box, and memory stays bounded.
+    # Block by block: one overlap matrix per block costs far less than one call per box, and memory stays bounded.
     for start in range(0, len(boxes), _BLOCK):
         rest = start + np.flatnonzero(alive[start:])
         block = rest[: np.searchsorted(rest, start + _BLOCK)]

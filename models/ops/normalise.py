@@ -1,4 +1,4 @@
-"""From pixels to the planes of a network input. numpy and cv2."""
+"""Turns pixels into the normalised planes of a network input. numpy and cv2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GREYS = np.arange(256, dtype=np.float32)
 
 @lru_cache(maxsize=16)
 def tables(mean: tuple[float, ...], std: tuple[float, ...], full_scale: float = 1.0) -> tuple[NDArray[np.float32], ...]:
-    """Return the normalised value of each grey value, a (256,) float32 table a channel.
+    """Return the normalised value of each grey value, one (256,) float32 table per channel.
 
     (value/f - mean/f) / (std/f) with *full_scale* f, every step rounded to float32: it cancels out but for the last
     bits, which are then those of a network's own code.
@@ -24,7 +24,7 @@ def tables(mean: tuple[float, ...], std: tuple[float, ...], full_scale: float = 
     Args:
         mean: Subtracted from 0..255 values, channel by channel.
         std: Divided by.
-        full_scale: What values, mean and std are divided by first.
+        full_scale: Divisor of the values, the mean and the deviation, applied first.
 
     """
     scale = np.float32(full_scale)
@@ -37,7 +37,7 @@ def write_planes(
 ) -> None:
     """Write each channel of an image, looked up in its table, into its plane.
 
-    A channel has 256 possible values: looking them up gives the bits of the formula at a tenth of its time.
+    A channel has 256 possible values: looking them up gives the bits of the formula in a tenth of the time.
 
     Args:
         image: (h, w, 3) uint8, B G R.

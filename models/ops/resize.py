@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def resize_antialiased(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Scale a picture to *size* whatever its proportions, as ``PIL.Image.resize`` with the bilinear filter does.
+    """Scale an image to *size* whatever its proportions, as ``PIL.Image.resize`` with the bilinear filter does.
 
-    When it gets smaller, every pixel of the picture takes part. Pillow scales across and then down, rounding in
-    between; from its version 13 on it scales pictures that lose much more height than width down first, which can
+    When it gets smaller, every pixel of the image takes part. Pillow scales across and then down, rounding in
+    between; from its version 13 on it scales images that lose much more height than width down first, which can
     change a value by a grey level.
 
     Args:

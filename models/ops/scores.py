@@ -1,4 +1,4 @@
-"""What decoders of detectors share: scores from logits, the best first, the result. numpy alone."""
+"""Scores: from logits, the best first, with names. numpy alone."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     # exp() of a very negative logit overflows to infinity, whose reciprocal is the right answer.
     with np.errstate(over="ignore"):
         return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return exp(x) / sum(exp(x)) over the last axis, in float32.
+
+    The largest logit of each row is subtracted first: it cancels out, and nothing overflows.
+    """
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float32)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
 def lowest_logit(probability: float) -> np.float32:

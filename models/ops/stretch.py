@@ -1,13 +1,13 @@
-"""Plain scaling of a picture about its pixel (0, 0), to the bit. numpy and cv2.
+"""Plain scaling of an image about its pixel (0, 0), to the bit. numpy and cv2.
 
-Target pixel x samples the picture at x * w / W, bilinearly, and zeros beyond the last pixel. That is what
+Target pixel x samples the image at x * w / W, bilinearly, and zeros beyond the last pixel. That is what
 cv2.warpPerspective computes from OpenCV 5 on; OpenCV 4 rounds the positions to 1/32 of a pixel, so it is not called
-here: the same picture gives the same bytes with either.
+here: the same image gives the same bytes with either.
 
 The definition is in float32 with fused multiply-adds, for each channel of each pixel:
 
     p = x * float32(w / W), a = p - floor(p), likewise b for rows
-    top    = fma(a, picture[y0, x0 + 1] - picture[y0, x0], picture[y0, x0]), likewise bottom in row y0 + 1
+    top    = fma(a, image[y0, x0 + 1] - image[y0, x0], image[y0, x0]), likewise bottom in row y0 + 1
     value  = round(fma(b, bottom - top, top)), halves to even
 
 numpy has no fused multiply-add. Multiplying and adding one after the other is off by a few roundings, which matters
@@ -26,7 +26,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Picture = NDArray[np.uint8]
+    Pixels = NDArray[np.uint8]
     Floats = NDArray[np.float32]
     Indices = NDArray[np.intp]
 
@@ -45,7 +45,7 @@ _NO_MAP = np.empty(0, dtype=np.uint16)
 
 
 class _Axis(NamedTuple):
-    """Where the pixels of one side of the target lie in the picture.
+    """The positions in the image of the target's pixels, along one side.
 
     Attributes:
         first: (n,) index of the pixel at or before each position.
@@ -60,12 +60,12 @@ class _Axis(NamedTuple):
 
 
 class _Band(NamedTuple):
-    """Some rows of the target, and what they are made of: rows of the picture, at the target's width.
+    """Some rows of the target, and the rows of the image that they are computed from, at the target's width.
 
     Attributes:
-        needed: (R,) the rows of the picture that take part.
+        needed: (R,) the rows of the image that take part.
         pixels: (R, W, 2) int16, x and y of the first pixels in them.
-        plain: (n,) rows of the target that lie on a row of the picture.
+        plain: (n,) rows of the target that lie on a row of the image.
         source: (n,) which of the needed rows that is.
         mixed: (m,) rows of the target that lie between two.
         above: (m,) which of the needed rows is the first.
@@ -85,14 +85,14 @@ class _Band(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """How a picture of one size becomes another.
+    """The precomputed steps that scale images of one size to another.
 
     Attributes:
-        columns: Across.
-        rows: Down.
-        across: (3W,) float32 fractions of the columns, one a channel; None where they are all 0.
+        columns: Positions across.
+        rows: Positions down.
+        across: (3W,) float32 fractions of the columns, one per channel; None where they are all 0.
         picks: Whether cv2's nearest neighbours are the first pixels of the columns.
-        bands: The rows, some at a time.
+        bands: The rows, in groups that are worked on together.
 
     """
 
@@ -103,8 +103,8 @@ class _Layout(NamedTuple):
     bands: tuple[_Band, ...]
 
 
-def stretch(image: Picture, size: tuple[int, int]) -> Picture:
-    """Scale a picture to *size* whatever its proportions.
+def stretch(image: Pixels, size: tuple[int, int]) -> Pixels:
+    """Scale an image to *size* whatever its proportions.
 
     Args:
         image: (h, w, 3) uint8.
@@ -142,7 +142,7 @@ def stretch(image: Picture, size: tuple[int, int]) -> Picture:
     return result.reshape(*size, 3)
 
 
-def _across(image: Picture, layout: _Layout, band: _Band) -> Picture | Floats:
+def _across(image: Pixels, layout: _Layout, band: _Band) -> Pixels | Floats:
     """Return the needed rows at the target's width, (R, 3W); uint8 where pixels are only picked."""
     first, last = band.needed[0], band.needed[-1] + 1
     if layout.picks and last - first == len(band.needed) and last <= len(image):
@@ -155,8 +155,8 @@ def _across(image: Picture, layout: _Layout, band: _Band) -> Picture | Floats:
     return lines if layout.across is None else _mix(lines, _gather(image, layout, band, 1), layout.across)
 
 
-def _gather(image: Picture, layout: _Layout, band: _Band, shift: int) -> Picture:
-    """Return the first pixels of the needed rows, or those *shift* further right, (R, 3W); zeros beyond the picture."""
+def _gather(image: Pixels, layout: _Layout, band: _Band, shift: int) -> Pixels:
+    """Return the first pixels of the needed rows, or those *shift* further right, (R, 3W); zeros beyond the image."""
     height, width = image.shape[:2]
     if width > shift and max(height, width) <= _MAX_SIDE:
         part = cv2.remap(image[:, shift:], band.pixels, _NO_MAP, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
@@ -167,7 +167,7 @@ def _gather(image: Picture, layout: _Layout, band: _Band, shift: int) -> Picture
     return np.asarray(part, np.uint8).reshape(len(band.needed), -1)
 
 
-def _mix(first: Picture | Floats, second: Picture | Floats, fraction: Floats) -> Floats:
+def _mix(first: Pixels | Floats, second: Pixels | Floats, fraction: Floats) -> Floats:
     """Return first + fraction * (second - first)."""
     step = np.subtract(second, first, dtype=np.int16 if first.dtype == np.uint8 else np.float32)
     values: Floats = np.multiply(step, fraction, dtype=np.float32)
@@ -175,7 +175,7 @@ def _mix(first: Picture | Floats, second: Picture | Floats, fraction: Floats) ->
     return values
 
 
-def _fused(image: Picture, layout: _Layout, where: Indices) -> Picture:
+def _fused(image: Pixels, layout: _Layout, where: Indices) -> Pixels:
     """Return the values of the target at these places of it (flat indices) by the definition."""
     height, width = image.shape[:2]
     row, rest = np.divmod(where, 3 * len(layout.columns.first))

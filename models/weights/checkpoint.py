@@ -1,4 +1,4 @@
-"""Reading checkpoints: every wrapping that training code leaves around a state dict, and nothing that runs code."""
+"""Reads checkpoints: undoes every wrapping that training code leaves around a state dict, and runs no code."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _log = logging.getLogger(__name__)
 PICKLED = (".pt", ".pth", ".bin", ".pkl", ".ckpt")
 SUFFIXES = (*PICKLED, ".safetensors")
 
-# Where training code puts a state dict: Megvii and many others, EasyCV / mmcv / Lightning, STAR.
+# Keys under which training code stores a state dict: Megvii and many others, EasyCV / mmcv / Lightning, STAR.
 _WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
-# What wrapping modules put before each key: DataParallel, torch.compile, averaging and Lightning.
+# Prefixes that wrapping modules put before each key: DataParallel, torch.compile, averaging and Lightning.
 _PREFIXES = ("module.", "_orig_mod.", "avg_model.", "model.")
 
 
@@ -193,7 +193,7 @@ def unwrap(content: object, path: Path | str) -> tuple[dict[str, Tensor], str, d
 
     Args:
         content: The loaded file.
-        path: For messages.
+        path: Path of the file, for messages.
 
     Returns:
         The state dict without prefixes, the name of the entry that held it, and the checkpoint's own configuration

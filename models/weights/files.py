@@ -1,4 +1,4 @@
-"""What a ``--weights`` value names: a file or folder, a model on a hub, untrained weights; and how each is opened."""
+"""Reads ``--weights`` values, and opens the file or folder, the model on a hub or the untrained weights they name."""
 
 from __future__ import annotations
 
@@ -31,8 +31,11 @@ class LocalFile:
 
     @property
     def path(self) -> Path:
-        """The file or folder, with ``~`` resolved."""
-        return Path(self.text).expanduser()
+        """The file or folder, with ``~`` resolved; a home that is unknown stays as it is."""
+        try:
+            return Path(self.text).expanduser()
+        except RuntimeError:
+            return Path(self.text)
 
     def __str__(self) -> str:
         return self.text

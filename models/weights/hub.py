@@ -36,7 +36,7 @@ class _Hub(NamedTuple):
         login: The command that logs in.
         loggers: Names of the client library's loggers.
         endpoints: Environment variables that move the client to another server; the first that is set counts.
-        server: Where the client goes otherwise.
+        server: Address of the hub where no such variable is set.
 
     """
 

@@ -36,14 +36,14 @@ def _no_constants(_shapes: Shapes) -> dict[str, NDArray[np.float32]]:
 
 @dataclass(frozen=True)
 class KeyRules:
-    """How the keys of a model's checkpoints relate to those of its network.
+    """The relation of the keys of a model's checkpoints to those of its network.
 
     Attributes:
         training_only: Regular expression for the beginning of keys that inference does not need; None: it needs all.
         rename: Returns the network's key of a checkpoint's key; None: they are the same.
         constants: Returns the tensors that are the same in all trained networks of given shapes. A checkpoint may leave
             them out, and must not hold others.
-        constants_are: What the constants are, for messages.
+        constants_are: Description of the constants, for messages.
 
     """
 

@@ -1,4 +1,4 @@
-"""Strict loading of weights into a network: every tensor has its place, or the error lists those that have not."""
+"""Loads weights into a network strictly: every tensor has its place, or the error lists those that have none."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Network = TypeVar("_Network", bound=nn.Module)
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What was loaded.
+    """The number of tensors and parameters that were loaded.
 
     Attributes:
         tensors: Tensors that the checkpoint gave.

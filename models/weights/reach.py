@@ -1,4 +1,4 @@
-"""Whether a server can be reached at all, asked before a client library spends half a minute on finding out."""
+"""Checks quickly whether a server can be reached: client libraries spend half a minute on finding out."""
 
 from __future__ import annotations
 

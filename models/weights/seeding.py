@@ -65,7 +65,7 @@ def seeded_tensors(shapes: Mapping[str, tuple[int, ...]], recipe: Recipe, seed: 
     """Return untrained weights.
 
     Args:
-        shapes: Of each tensor by its key.
+        shapes: Shape of each tensor by its key.
         recipe: The model's numbers.
         seed: Each tensor depends on this, its key, its shape and the recipe alone.
 

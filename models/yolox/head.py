@@ -84,9 +84,9 @@ class TOODHead(YOLOXHead):
 
 
 class _TaskDecomposition(nn.Module):
-    """Weigh the shared convolutions by what the whole picture shows, and reduce them to one feature.
+    """Weigh the shared convolutions by what the whole image shows, and reduce them to one feature.
 
-    Upstream scales the weights of the reduction, a picture at a time; scaling its input instead is the same sum
+    Upstream scales the weights of the reduction, an image at a time; scaling its input instead is the same sum
     and leaves an ordinary convolution.
     """
 

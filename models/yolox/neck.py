@@ -17,7 +17,7 @@ Features = tuple[Tensor, Tensor, Tensor]
 
 
 class _Names(NamedTuple):
-    """What the checkpoints call the layers of the neck; p: on the way up to stride 8, n: on the way down."""
+    """The checkpoints' names of the neck's layers; p: on the way up to stride 8, n: on the way down."""
 
     reduce_p4: str
     merge_p4: str

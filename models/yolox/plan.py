@@ -1,4 +1,4 @@
-"""What a YOLOX checkpoint turns into: variant, preprocessing, labels. From its tensors, its config, the options."""
+"""Derives variant, preprocessing and labels from a YOLOX checkpoint: its tensors, its configuration, the options."""
 
 from __future__ import annotations
 

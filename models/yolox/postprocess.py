@@ -1,18 +1,19 @@
-"""From the raw outputs of a YOLOX network to boxes in image pixels. numpy alone, so an app can embed it.
+"""Turns the raw outputs of a YOLOX network into boxes in image pixels. numpy alone, so an app can embed it.
 
 >>> params = PostprocessParams(score_threshold=0.25)
->>> detections = postprocess(outputs, frames, params, labels=("hand",))  # doctest: +SKIP
+>>> detections = postprocess(outputs, transforms, params, labels=("hand",))  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from ..ops.boxes import clip_boxes, nms
-from ..ops.scores import best_first, lowest_logit, make_detections, sigmoid
+from ..ops.boxes import clip_boxes
+from ..ops.detector import DetectorParams, choose
+from ..ops.scores import lowest_logit, make_detections, sigmoid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,16 +23,13 @@ if TYPE_CHECKING:
     from ..results import Detections
 
 
-_Activation = Literal["sigmoid", "none"]
-
-
-class Frame(NamedTuple):
-    """How an image sits in the network input.
+class ImageTransform(NamedTuple):
+    """The place of an image in the network input.
 
     Attributes:
-        width: Of the original image, in pixels.
-        height: Of the original image, in pixels.
-        scale: Network pixels for each image pixel; the image's top-left corner is the input's.
+        width: Width of the original image, in pixels.
+        height: Height of the original image, in pixels.
+        scale: Network pixels per image pixel; the image's top-left corner is the input's.
 
     """
 
@@ -41,16 +39,13 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PostprocessParams:
-    """What turns raw outputs into detections; sealed in the exported file.
+class PostprocessParams(DetectorParams):
+    """Parameters of the decoding of raw outputs into detections; sealed in the exported file.
+
+    Attributes are those of `DetectorParams`, whose score is objectness times class score, and:
 
     Attributes:
-        strides: Network pixels for each cell, level by level.
-        score_threshold: A detection needs objectness times class score of at least this.
-        iou_threshold: Of non-maximum suppression.
-        class_agnostic: Whether boxes of different classes suppress each other.
-        max_detections: Kept at most, best first.
-        activation: What turns logits into scores; "none" for networks that have the sigmoid inside.
+        activation: Function that turns logits into scores; "none" for networks that have the sigmoid inside.
 
     Defaults are those of the original hand deployment (score 0.3, IoU 0.65); strides are those of
     Megvii YOLOX, yolox/models/yolo_head.py.
@@ -62,14 +57,7 @@ class PostprocessParams:
     iou_threshold: float = 0.65
     class_agnostic: bool = False
     max_detections: int = 1000
-    activation: _Activation = "sigmoid"
-
-    def __post_init__(self) -> None:
-        """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
-        if not (0 <= self.score_threshold <= 1 and 0 <= self.iou_threshold <= 1):
-            raise ValueError(f"thresholds {self.score_threshold} and {self.iou_threshold} are not in 0..1")
-        if self.activation not in get_args(_Activation) or self.max_detections < 1 or min(self.strides) < 1:
-            raise ValueError(f"activation {self.activation!r}, strides {self.strides}, at most {self.max_detections}")
+    activation: Literal["sigmoid", "none"] = "sigmoid"
 
 
 # exp() of this many cells is a side of 4e9 pixels at stride 8.
@@ -82,14 +70,10 @@ class _Candidates(NamedTuple):
     class_ids: NDArray[np.int64]
     margins: NDArray[np.float32]
 
-    def take(self, index: NDArray[np.int64]) -> _Candidates:
-        boxes, scores, class_ids, margins = self
-        return _Candidates(boxes[index], scores[index], class_ids[index], margins[index])
-
 
 def postprocess(
     outputs: Mapping[str, NDArray[np.float32]],
-    frames: Sequence[Frame],
+    transforms: Sequence[ImageTransform],
     params: PostprocessParams,
     labels: Sequence[str],
     *,
@@ -100,7 +84,7 @@ def postprocess(
 
     Args:
         outputs: ``cls_i`` (N, C, h, w), ``reg_i`` (N, 4, h, w), ``obj_i`` (N, 1, h, w) float32 for each level i.
-        frames: N frames, as preprocessing returned them.
+        transforms: N image transforms, as preprocessing returned them.
         params: Strides and thresholds.
         labels: C class names.
         classes: Class ids to report; None for all.
@@ -112,29 +96,27 @@ def postprocess(
     """
     return [
         _detect(
-            {name: values[i] for name, values in outputs.items()}, frame, params, labels, classes=classes, best=best
+            {name: values[i] for name, values in outputs.items()}, transform, params, labels, classes=classes, best=best
         )
-        for i, frame in enumerate(frames)
+        for i, transform in enumerate(transforms)
     ]
 
 
 def _detect(
     outputs: Mapping[str, NDArray[np.float32]],
-    frame: Frame,
+    transform: ImageTransform,
     params: PostprocessParams,
     labels: Sequence[str],
     *,
     classes: Sequence[int] | None,
     best: int | None,
 ) -> Detections:
-    found = _decode(outputs, params, 0.0 if best is not None else params.score_threshold)
-    found = found.take(best_first(found.scores, found.class_ids, classes, best))
-    kept = nms(
-        found.boxes, params.iou_threshold, None if params.class_agnostic else found.class_ids, params.max_detections
+    found = _decode(outputs, params, params.cutoff(best))
+    kept, boxes = choose(
+        found.scores, found.class_ids, lambda index: found.boxes[index], params, classes=classes, best=best
     )
-    found = found.take(kept)
-    boxes = clip_boxes(found.boxes / np.float32(frame.scale), frame.width, frame.height)
-    return make_detections(boxes, found.scores, found.class_ids, found.margins, labels)
+    boxes = clip_boxes(boxes / np.float32(transform.scale), transform.width, transform.height)
+    return make_detections(boxes, found.scores[kept], found.class_ids[kept], found.margins[kept], labels)
 
 
 def _decode(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessParams, threshold: float) -> _Candidates:
@@ -188,7 +170,7 @@ def _decode_boxes(
     Source: Megvii YOLOX, yolox/models/yolo_head.py, decode_outputs.
     """
     centre = (regression[:2] + grid) * stride
-    # An untrained or damaged network may ask for boxes whose area overflows; these are larger than any picture.
+    # An untrained or damaged network may ask for boxes whose area overflows; these are larger than any image.
     half = np.exp(np.minimum(regression[2:], _MAX_LOG_SIDE)) * (np.float32(0.5) * stride)
     return np.concatenate((centre - half, centre + half)).T
 

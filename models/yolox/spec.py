@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..spec import ModelSpec
 
-# Of the coarsest outputs.
+# Stride of the coarsest outputs.
 STRIDE = 32
 
 SPEC = ModelSpec(

@@ -1,4 +1,4 @@
-"""Which network of the YOLOX family: a plain value, read from the keys and shapes of a checkpoint."""
+"""The structure of a YOLOX network as a plain value, read from the keys and shapes of a checkpoint."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Variant:
     Attributes:
         backbone: CSPDarknet, or RepVGGYOLOX of YOLOX-PAI.
         width: Channels as a multiple of the l size's.
-        blocks: Blocks a stage: bottlenecks in dark2 .. dark5, or RepVGG blocks in stage1 .. stage4.
+        blocks: Blocks per stage: bottlenecks in dark2 .. dark5, or RepVGG blocks in stage1 .. stage4.
         neck_blocks: Blocks in each merging layer of the neck.
         num_classes: Classes that are told apart.
         depthwise: Depthwise separable convolutions in backbone and neck.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import CvportError, UsageError
-from ...models.registry import list_models
+from ...models.registry import known_names
 from ..backends.registry import BACKENDS, unavailable_reason
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def overview() -> str:
     lines = [f"cvport {_version('cvport')}: checkpoint -> verified ONNX -> the same results on every backend", ""]
     packages = ("numpy", "opencv-python-headless", "onnxruntime", *_EXPORT_NEEDS)
     lines.append("installed  " + ", ".join(f"{name} {_version(name)}" for name in packages))
-    lines.append("models     " + ", ".join(list_models()) + "  (what they find: cvexport list)")
+    lines.append("models     " + ", ".join(known_names()) + "  (what they find: cvexport list)")
     for name, entry in BACKENDS.items():
         reason = unavailable_reason(name)
         state = "ready" if reason is None else "not here: " + " - ".join(reason.splitlines())

@@ -62,3 +62,16 @@ print(sorted(heavy), sorted({"torch", "onnx", "onnxruntime", "cv2", "PIL"} & set
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[] []"
+
+
+def test_own_models_are_found_without_a_look_at_other_packages():
+    code = """
+import sys
+from cvport.models.registry import MODELS, get_model, is_known, package_of
+for name in MODELS:
+    get_model(name)
+    assert is_known(name) and package_of(name) is None
+print(sorted({"importlib.metadata", "subprocess", "cvport.models.plugins"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -360,8 +360,8 @@ def test_guesses_are_told(nano_artifact):
         assert predictor.convention == "preprocess easycv"
 
 
-def test_file_guesses_nothing_and_tells_its_convention(predictor):
-    assert predictor.assumed == ()
+def test_file_tells_its_convention_and_what_was_guessed_when_it_was_made(predictor):
+    assert predictor.assumed == ("activation silu (model default)", "preprocess megvii (Megvii wrapping)")
     assert predictor.convention == "preprocess megvii"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ....errors import UsageError, did_you_mean
 from ....models.lazy import resolve
 
 if TYPE_CHECKING:
@@ -17,6 +18,15 @@ GATE_KINDS = {
 
 
 def get_gate_kind(name: str) -> GateKind:
-    """Return what the gate knows about a kind of result, by the name that `ModelSpec.kind` gives."""
+    """Return what the gate knows about a kind of result, by the name that `ModelSpec.kind` gives.
+
+    Raises:
+        UsageError: There is no such kind: a model of another package was made for another version.
+
+    """
+    if name not in GATE_KINDS:
+        raise UsageError(
+            f"this version of cvport cannot compare results of kind {name!r}", did_you_mean(name, GATE_KINDS)
+        )
     kind: GateKind = resolve(GATE_KINDS[name], __package__ or "")
     return kind

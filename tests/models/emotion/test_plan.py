@@ -128,3 +128,9 @@ def test_a_folder_of_the_hub(state, published, tmp_path):
     assert plan.labels == FACE_EXPRESSION
     network = SPEC.build_network(checkpoint.state, plan.variant)
     assert (network.vit.config.num_attention_heads, network.vit.layernorm.eps) == (4, 1e-6)
+
+
+def test_the_order_of_the_labels_is_a_guess_where_nothing_tells_it(state):
+    assert plan_of(state).guesses == ("labels",)
+    assert plan_of(state, numbered(SPEC.labels)).guesses == ()
+    assert plan_of(state, labels="vit-face-expression").guesses == ()

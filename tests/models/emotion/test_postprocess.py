@@ -8,16 +8,17 @@ import sys
 import numpy as np
 import pytest
 from cvport.models.emotion import postprocess as module
-from cvport.models.emotion.postprocess import PostprocessParams, postprocess, softmax
+from cvport.models.emotion.postprocess import PostprocessParams, postprocess
 from cvport.models.emotion.spec import SPEC
-from cvport.models.ops.whole_image import Frame
+from cvport.models.ops.scores import softmax
+from cvport.models.ops.whole_image import ImageTransform
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 
 def decode(logits, frames=None):
-    frames = [Frame(640, 480)] * len(logits) if frames is None else frames
+    frames = [ImageTransform(640, 480)] * len(logits) if frames is None else frames
     return postprocess({"logits": logits}, frames, PostprocessParams(), SPEC.labels)
 
 
@@ -45,7 +46,7 @@ def test_every_score_has_its_label_and_the_best_comes_first():
 
 def test_rows_that_only_fill_a_batch_are_left_out():
     logits = np.random.default_rng(0).normal(size=(4, 7)).astype(np.float32)
-    found = decode(logits, [Frame(1, 1)] * 3)
+    found = decode(logits, [ImageTransform(1, 1)] * 3)
     assert len(found) == 3
     np.testing.assert_array_equal(found[2].scores, decode(logits)[2].scores)
 
@@ -64,7 +65,7 @@ def test_probabilities_of_upstream(golden):
 
 
 def test_example_of_the_module():
-    assert doctest.testmod(module, extraglobs={"np": np}) == doctest.TestResults(0, 3)
+    assert doctest.testmod(module, extraglobs={"np": np}) == doctest.TestResults(0, 4)
 
 
 def test_numpy_alone_is_imported():

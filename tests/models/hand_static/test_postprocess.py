@@ -8,9 +8,9 @@ import pytest
 import torch
 from cvport.models.hand_static.postprocess import PostprocessParams, postprocess
 from cvport.models.hand_static.spec import SPEC
-from cvport.models.ops.whole_image import Frame
+from cvport.models.ops.whole_image import ImageTransform
 
-FRAME = Frame(640, 480)
+FRAME = ImageTransform(640, 480)
 
 
 def test_scores_are_taken_as_they_are():

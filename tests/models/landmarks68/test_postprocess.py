@@ -5,17 +5,17 @@ import sys
 
 import numpy as np
 import pytest
-from cvport.models.landmarks68.postprocess import Frame, PostprocessParams, postprocess
+from cvport.models.landmarks68.postprocess import ImageTransform, PostprocessParams, postprocess
 
 PARAMS = PostprocessParams()
 
 
-def decode(landmarks, *frames):
-    return postprocess({"landmarks": np.asarray(landmarks, np.float32)}, frames, PARAMS, ())
+def decode(landmarks, *transforms):
+    return postprocess({"landmarks": np.asarray(landmarks, np.float32)}, transforms, PARAMS, ())
 
 
 def whole(width, height):
-    return Frame(np.diag([width / 256, height / 256, 1]).astype(np.float32), None)
+    return ImageTransform(np.diag([width / 256, height / 256, 1]).astype(np.float32), None)
 
 
 def test_points_are_mapped_back_by_the_two_ratios():
@@ -41,7 +41,7 @@ def test_points_of_a_box_go_through_its_matrix_and_the_box_is_told():
     inverse = np.array([[0.5, 0, 30], [0, 0.5, -7], [0, 0, 1]], np.float32)
     landmarks = np.zeros((2, 68, 2))
     landmarks[1, 5] = [1, -1]
-    first, second = decode(landmarks, whole(512, 256), Frame(inverse, (20, 0, 80.5, 60)))
+    first, second = decode(landmarks, whole(512, 256), ImageTransform(inverse, (20, 0, 80.5, 60)))
     assert first.boxes is None
     np.testing.assert_allclose(first.points[0], np.broadcast_to([255, 127.5], (68, 2)))
     np.testing.assert_array_equal(second.boxes, np.array([[20, 0, 80.5, 60]], np.float32))
@@ -50,19 +50,21 @@ def test_points_of_a_box_go_through_its_matrix_and_the_box_is_told():
     assert len(first) == len(second) == 1
 
 
-def test_rows_beyond_the_frames_are_padding():
+def test_rows_beyond_the_transforms_are_padding():
     assert len(decode(np.zeros((4, 68, 2)), whole(10, 10))) == 1
 
 
 def test_another_input_size():
     outputs = {"landmarks": np.ones((1, 68, 2), np.float32)}
-    (found,) = postprocess(outputs, [Frame(np.eye(3, dtype=np.float32), None)], PostprocessParams((64, 128)), ())
+    (found,) = postprocess(
+        outputs, [ImageTransform(np.eye(3, dtype=np.float32), None)], PostprocessParams((64, 128)), ()
+    )
     np.testing.assert_array_equal(found.points[0], np.broadcast_to([127.5, 63.5], (68, 2)))
 
 
 @pytest.mark.parametrize("size", [(256,), (0, 256), (256, -1)])
 def test_sizes_that_make_no_sense_are_refused(size):
-    with pytest.raises(ValueError, match="input size"):
+    with pytest.raises(ValueError, match=r"input.size"):
         PostprocessParams(size)
 
 

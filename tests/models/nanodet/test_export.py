@@ -32,7 +32,7 @@ def test_clean_export_passes_and_every_output_is_informative(made, tmp_path):
     ("part", "changes"),
     [
         ("preprocess", {"colour": "rgb"}),
-        ("preprocess", {"fixed": "corner"}),
+        ("preprocess", {"alignment": "half_pixel"}),
         ("preprocess", {"mean": [123.675, 116.28, 103.53]}),
         ("preprocess", {"std": [1.0, 1.0, 1.0]}),
         ("postprocess", {"prior_offset": 0.5}),
@@ -50,7 +50,7 @@ def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path
 
 
 def test_a_fault_in_the_reference_leg_is_seen_too(made, tmp_path):
-    record = made.verify(tmp_path, reference=made.refer(made.network, preprocess={"fixed": "corner"}))
+    record = made.verify(tmp_path, reference=made.refer(made.network, preprocess={"alignment": "half_pixel"}))
     assert failed(record, "decoded")
 
 

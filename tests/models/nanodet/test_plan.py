@@ -101,7 +101,7 @@ def test_defaults(state):
     plan = plan_of(state)
     assert plan.input_size == (320, 320)
     assert plan.preprocess == PreprocessParams((320, 320))
-    assert (plan.preprocess.colour, plan.preprocess.fixed) == ("bgr", "pixel")
+    assert (plan.preprocess.colour, plan.preprocess.alignment) == ("bgr", "asymmetric")
     assert (plan.postprocess.score_threshold, plan.postprocess.iou_threshold) == (0.3, 0.5)
     assert (plan.postprocess.strides, plan.postprocess.prior_offset) == ((8, 16, 32, 64), 0)
     assert plan.labels == ("person", "face", "hand")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cvport.models.nanodet.postprocess import Frame, PostprocessParams, postprocess
+from cvport.models.nanodet.postprocess import ImageTransform, PostprocessParams, postprocess
 from cvport.models.nanodet.spec import SPEC
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,7 +76,9 @@ def plain(outputs, frame, params, *, classes=None, best=None):
         max_detections=st.sampled_from([1, 7, 100]),
         prior_offset=st.sampled_from([0.0, 0.5]),
     ),
-    frame=st.sampled_from([Frame(96, 64, 96, 64), Frame(427, 640, 96, 64), Frame(5, 3, 96, 64)]),
+    frame=st.sampled_from(
+        [ImageTransform(96, 64, 96, 64), ImageTransform(427, 640, 96, 64), ImageTransform(5, 3, 96, 64)]
+    ),
     wanted=st.sampled_from([None, [0], [1, 2]]),
     best=st.sampled_from([None, None, 1, 50]),
 )
@@ -93,7 +95,7 @@ def test_the_plain_implementation_finds_the_same(*, seed, classes, bins, params,
 
 def test_each_picture_of_a_batch_is_decoded_alone():
     outputs = outputs_of(np.random.default_rng(1), batch=3)
-    frames = [Frame(96, 64, 96, 64), Frame(200, 100, 96, 64), Frame(50, 400, 96, 64)]
+    frames = [ImageTransform(96, 64, 96, 64), ImageTransform(200, 100, 96, 64), ImageTransform(50, 400, 96, 64)]
     together = postprocess(outputs, frames, PostprocessParams(), LABELS)
     for i, frame in enumerate(frames):
         one = {name: values[i : i + 1] for name, values in outputs.items()}
@@ -111,7 +113,7 @@ def single(class_logits, sides, level=3, cell=(1, 2), size=(192, 256)):
     return outputs
 
 
-FRAME = Frame(256, 192, 256, 192)
+FRAME = ImageTransform(256, 192, 256, 192)
 
 
 def test_distances_start_at_the_corner_of_the_cell():
@@ -124,7 +126,7 @@ def test_distances_start_at_the_corner_of_the_cell():
 
 def test_boxes_are_clipped_and_mapped_by_each_sides_ratio():
     outputs = single((2, -9, -9), (7, 1, 7, 1))
-    (found,) = postprocess(outputs, [Frame(512, 96, 256, 192)], PostprocessParams(), LABELS)
+    (found,) = postprocess(outputs, [ImageTransform(512, 96, 256, 192)], PostprocessParams(), LABELS)
     assert found.boxes.tolist() == [[0, 0, 512, 64]]
 
 
@@ -140,16 +142,16 @@ def test_one_point_can_be_two_classes_and_margins_tell_how_close_they_were():
 
 def test_nothing_found():
     outputs = {name: np.full_like(x, -9) for name, x in outputs_of(np.random.default_rng(0)).items()}
-    (found,) = postprocess(outputs, [Frame(9, 9, 96, 64)], PostprocessParams(), LABELS)
+    (found,) = postprocess(outputs, [ImageTransform(9, 9, 96, 64)], PostprocessParams(), LABELS)
     assert (found.boxes.shape, found.labels, len(found)) == ((0, 4), (), 0)
-    (none,) = postprocess(outputs, [Frame(9, 9, 96, 64)], PostprocessParams(), LABELS, classes=[])
+    (none,) = postprocess(outputs, [ImageTransform(9, 9, 96, 64)], PostprocessParams(), LABELS, classes=[])
     assert len(none) == 0
 
 
 def test_extreme_logits_stay_finite():
     outputs = {name: np.full_like(x, 3e38) for name, x in outputs_of(np.random.default_rng(0)).items()}
     outputs |= {"bbox_pred_0": np.full_like(outputs["bbox_pred_0"], -3e38)}
-    (found,) = postprocess(outputs, [Frame(9, 9, 96, 64)], PostprocessParams(), LABELS)
+    (found,) = postprocess(outputs, [ImageTransform(9, 9, 96, 64)], PostprocessParams(), LABELS)
     assert np.isfinite(found.boxes).all()
     assert found.scores.max() == 1
 
@@ -167,12 +169,12 @@ def test_upstreams_detections_from_its_network_input(shared, golden_nanodet, fol
         outputs = SPEC.build_network(golden_nanodet.state)(torch.from_numpy(pixels))
     params = PostprocessParams(**{field: content["_notes"][key] for field, key in UPSTREAM.items()})
     arrays = {key: value.numpy() for key, value in outputs.items()}
-    (found,) = postprocess(arrays, [Frame(width, height, 320, 320)], params, LABELS)
+    (found,) = postprocess(arrays, [ImageTransform(width, height, 320, 320)], params, LABELS)
     # Upstream gives the worst first.
     np.testing.assert_array_equal(found.class_ids, recorded["upstream_output"]["labels"][::-1])
     np.testing.assert_allclose(found.scores, recorded["upstream_output"]["scores"][::-1], rtol=0, atol=1e-4)
     np.testing.assert_allclose(found.boxes, recorded["float_boxes"][::-1], rtol=0, atol=0.1)
-    (wrong,) = postprocess(arrays, [Frame(width, height, 320, 320)], replace(params, prior_offset=0.5), LABELS)
+    (wrong,) = postprocess(arrays, [ImageTransform(width, height, 320, 320)], replace(params, prior_offset=0.5), LABELS)
     if len(wrong) == len(found):
         assert np.abs(wrong.boxes - found.boxes).max() > 3
 

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from cvport.models.nanodet.postprocess import Frame
+from cvport.models.nanodet.postprocess import ImageTransform
 from cvport.models.nanodet.preprocess import PreprocessParams, preprocess
 from cvport.models.ops.stretch import stretch
 from cvport.runtimes.sources.images import read_image
@@ -35,7 +35,7 @@ def test_bits_of_upstreams_formula(height, width, size):
     values, frame = preprocess(image, PreprocessParams(size))
     assert (values.shape, values.dtype) == ((3, *size), np.float32)
     np.testing.assert_array_equal(bits(values), bits(textbook(image, size)))
-    assert frame == Frame(width, height, size[1], size[0])
+    assert frame == ImageTransform(width, height, size[1], size[0])
 
 
 @pytest.mark.parametrize(("colour", "kind"), [("bgr", "training_bgr"), ("rgb", "upstream_rgb")])
@@ -60,9 +60,9 @@ def test_a_row_of_a_batch_is_written_alone_and_whole():
 
 def test_the_corner_may_be_fixed_instead_as_resize_does():
     image = picture(150, 90)
-    values, _ = preprocess(image, PreprocessParams((64, 64), mean=(0.0,) * 3, std=(1.0,) * 3, fixed="corner"))
+    values, _ = preprocess(image, PreprocessParams((64, 64), mean=(0.0,) * 3, std=(1.0,) * 3, alignment="half_pixel"))
     np.testing.assert_allclose(values, cv2.resize(image, (64, 64)).transpose(2, 0, 1), rtol=1e-6)
-    same = preprocess(picture(64, 64), PreprocessParams((64, 64), fixed="corner"))[0]
+    same = preprocess(picture(64, 64), PreprocessParams((64, 64), alignment="half_pixel"))[0]
     np.testing.assert_array_equal(same, preprocess(picture(64, 64), PreprocessParams((64, 64)))[0])
 
 
@@ -70,7 +70,7 @@ def test_the_corner_may_be_fixed_instead_as_resize_does():
     "wrong",
     [
         {"colour": "grey"},
-        {"fixed": "middle"},
+        {"alignment": "middle"},
         {"input_size": (320,)},
         {"input_size": (0, 320)},
         {"mean": (1.0, 2.0)},

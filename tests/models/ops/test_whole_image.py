@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cvport.models.ops.whole_image import Frame, PictureParams, preprocess
+from cvport.models.ops.whole_image import ImageTransform, WholeImageParams, preprocess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -27,23 +27,23 @@ def bits(values):
 @given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([(64, 64), (48, 96)]))
 def test_bits_of_the_formula(height, width, size):
     image = picture(height, width)
-    values, frame = preprocess(image, PictureParams(size))
+    values, frame = preprocess(image, WholeImageParams(size))
     assert (values.shape, values.dtype) == ((3, *size), np.float32)
     np.testing.assert_array_equal(bits(values), bits(textbook(image, size)))
-    assert frame == Frame(width, height)
+    assert frame == ImageTransform(width, height)
 
 
 def test_colour_order_mean_and_std_are_by_channel_of_the_network():
     image = np.full((5, 5, 3), (10, 20, 30), np.uint8)
-    params = PictureParams((4, 4), "rgb", (0.0, 5.0, 10.0), (1.0, 2.0, 5.0))
+    params = WholeImageParams((4, 4), "rgb", (0.0, 5.0, 10.0), (1.0, 2.0, 5.0))
     np.testing.assert_allclose(preprocess(image, params)[0][:, 0, 0], (30, 7.5, 0), atol=1e-5)
-    params = PictureParams((4, 4), "bgr", (0.0, 5.0, 10.0), (1.0, 2.0, 5.0))
+    params = WholeImageParams((4, 4), "bgr", (0.0, 5.0, 10.0), (1.0, 2.0, 5.0))
     np.testing.assert_allclose(preprocess(image, params)[0][:, 0, 0], (10, 7.5, 4), atol=1e-5)
 
 
 def test_a_row_of_a_batch_is_written_alone_and_whole():
     batch = np.full((3, 3, 48, 64), np.nan, np.float32)
-    params = PictureParams((48, 64))
+    params = WholeImageParams((48, 64))
     for height, width in ((50, 70), (48, 64), (1, 1)):
         values, _ = preprocess(picture(height, width), params, out=batch[1])
         assert np.shares_memory(values, batch)
@@ -55,10 +55,10 @@ def test_a_part_of_a_picture_is_taken_as_it_lies():
     image = picture(90, 120)
     part = image[10:70, 20:100]
     before = image.copy()
-    values, frame = preprocess(part, PictureParams((48, 48)))
-    np.testing.assert_array_equal(values, preprocess(part.copy(), PictureParams((48, 48)))[0])
+    values, frame = preprocess(part, WholeImageParams((48, 48)))
+    np.testing.assert_array_equal(values, preprocess(part.copy(), WholeImageParams((48, 48)))[0])
     np.testing.assert_array_equal(image, before)
-    assert frame == Frame(80, 60)
+    assert frame == ImageTransform(80, 60)
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_a_part_of_a_picture_is_taken_as_it_lies():
 )
 def test_values_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match=r"\w"):
-        PictureParams(**{"input_size": (224, 224)} | wrong)
+        WholeImageParams(**{"input_size": (224, 224)} | wrong)

@@ -339,3 +339,35 @@ def test_seeded_weights_are_the_default_network():
     assert made.input_size == (640, 640)
     assert made.preprocess.convention == "easycv"
     assert made.labels == ("hand",)
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "config", "options", "guesses"),
+    [
+        ("", {}, {}, ("activation", "preprocess")),
+        ("model", {}, {}, ("activation", "preprocess")),
+        ("state_dict", {}, {"activation": "silu"}, ("preprocess",)),
+        ("model", {}, {"preprocess": "easycv", "activation": "relu"}, ()),
+        ("state_dict", {"test_pipeline": pipeline(), "model": {"backbone": {"act": "silu"}}}, {}, ()),
+    ],
+)
+def test_what_neither_an_option_nor_a_configuration_tells_is_a_guess(wrapper, config, options, guesses):
+    made = plan(wrapper=wrapper, config=config, **options)
+    assert made.guesses == guesses
+    assert set(made.guesses) <= set(made.decided_by)
+
+
+def test_nothing_of_untrained_weights_is_a_guess():
+    assert SPEC.plan(open_weights(SPEC, "seeded")).guesses == ()
+
+
+def test_a_plan_under_every_convention():
+    checkpoint = Checkpoint(state(), "test", "0" * 64, "model")
+    options = VariantOptions(input_size=(64, 64), activation="relu")
+    plans = SPEC.plan_each_convention(checkpoint, options)
+    assert {name: made.preprocess for name, made in plans.items()} == {
+        name: params_for(name, (64, 64)) for name in ("easycv", "megvii", "megvii-legacy")
+    }
+    assert {made.variant.activation for made in plans.values()} == {"relu"}
+    assert all(made.guesses == () for made in plans.values())
+    assert get_model("nanodet").plan_each_convention(checkpoint) == {}

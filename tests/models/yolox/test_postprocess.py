@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cvport.models.yolox.postprocess import Frame, PostprocessParams, postprocess, sigmoid
+from cvport.models.ops.scores import sigmoid
+from cvport.models.yolox.postprocess import ImageTransform, PostprocessParams, postprocess
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -105,7 +106,14 @@ def assert_same(found, rows, names):
         max_detections=st.sampled_from([1000, 7, 1]),
     ),
     best=st.sampled_from([None, None, 1, 100]),
-    frame=st.sampled_from([Frame(96, 64, 1.0), Frame(192, 128, 0.5), Frame(40, 31, 2.0), Frame(427, 640, 0.1)]),
+    frame=st.sampled_from(
+        [
+            ImageTransform(96, 64, 1.0),
+            ImageTransform(192, 128, 0.5),
+            ImageTransform(40, 31, 2.0),
+            ImageTransform(427, 640, 0.1),
+        ]
+    ),
     data=st.data(),
 )
 def test_the_plain_implementation_finds_the_same(seed, class_count, params, best, frame, data):  # noqa: PLR0917
@@ -132,7 +140,7 @@ def test_networks_with_the_sigmoid_inside(seed, class_count, score_threshold, be
         if not name.startswith("reg"):
             values[:] = rng.uniform(0.5, 1, values.shape)
     params = PostprocessParams(score_threshold=score_threshold, activation="none")
-    frame = Frame(96, 64, 1.0)
+    frame = ImageTransform(96, 64, 1.0)
     rows, near = plain_detections(outputs, frame, params, best=best)
     assume(not near)
     (found,) = postprocess(outputs, [frame], params, names_of(class_count), best=best)
@@ -144,7 +152,7 @@ def test_networks_with_the_sigmoid_inside(seed, class_count, score_threshold, be
 def test_strides_are_a_parameter(strides):
     params = PostprocessParams(strides)
     outputs = make_outputs(5, 2, strides=strides)
-    frame = Frame(96, 64, 1.0)
+    frame = ImageTransform(96, 64, 1.0)
     rows, near = plain_detections(outputs, frame, params)
     assert rows
     assert not near
@@ -155,7 +163,7 @@ def test_strides_are_a_parameter(strides):
 def test_one_cell_by_numbers(level, stride):
     outputs = empty_outputs()
     put(outputs, level, 1, 0, reg=(0.5, 0.25, 0, np.log(2)))
-    (found,) = postprocess(outputs, [Frame(640, 640, 0.5)], PostprocessParams(), ("hand",))
+    (found,) = postprocess(outputs, [ImageTransform(640, 640, 0.5)], PostprocessParams(), ("hand",))
     # Centre (0.5, 1.25) cells, one cell wide and two high, in a picture twice as large as the input.
     np.testing.assert_allclose(found.boxes, [np.array([0, 0.25, 1, 2.25]) * stride * 2], rtol=1e-5)
     assert found.labels == ("hand",)
@@ -164,7 +172,7 @@ def test_one_cell_by_numbers(level, stride):
 
 def test_a_batch_is_its_pictures_one_by_one():
     outputs = make_outputs(11, 3, batch=3)
-    frames = [Frame(96, 64, 1.0), Frame(48, 32, 2.0), Frame(300, 200, 0.3)]
+    frames = [ImageTransform(96, 64, 1.0), ImageTransform(48, 32, 2.0), ImageTransform(300, 200, 0.3)]
     together = postprocess(outputs, frames, PostprocessParams(), names_of(3))
     assert len(together) == 3
     for index, (frame, found) in enumerate(zip(frames, together, strict=True)):
@@ -178,7 +186,7 @@ def test_a_batch_is_its_pictures_one_by_one():
 
 def test_rows_of_a_batch_without_a_frame_are_padding():
     outputs = make_outputs(11, 3, batch=3)
-    assert len(postprocess(outputs, [Frame(96, 64, 1.0)], PostprocessParams(), names_of(3))) == 1
+    assert len(postprocess(outputs, [ImageTransform(96, 64, 1.0)], PostprocessParams(), names_of(3))) == 1
     assert postprocess(outputs, [], PostprocessParams(), names_of(3)) == []
 
 
@@ -187,7 +195,7 @@ def test_boxes_are_clipped_after_suppression():
     # In the picture the same; before clipping, the second reaches far out of it.
     put(outputs, 0, 0, 0, logit=10, reg=(0, 0, 0, 0))
     put(outputs, 0, 7, 0, logit=9, reg=(0, -7, np.log(20), np.log(20)))
-    (found,) = postprocess(outputs, [Frame(4, 4, 1.0)], PostprocessParams(), ("hand",))
+    (found,) = postprocess(outputs, [ImageTransform(4, 4, 1.0)], PostprocessParams(), ("hand",))
     assert found.boxes.tolist() == [[0, 0, 4, 4], [0, 0, 4, 4]]
 
 
@@ -195,7 +203,7 @@ def test_best_first_and_equal_scores_in_the_order_of_the_cells():
     outputs = empty_outputs()
     for level, row, column, logit in ((0, 5, 1, 3), (0, 2, 6, 3), (1, 2, 1, 4), (1, 0, 3, 3), (2, 1, 1, 3)):
         put(outputs, level, row, column, logit=logit)
-    (found,) = postprocess(outputs, [Frame(64, 64, 1.0)], PostprocessParams(), ("hand",))
+    (found,) = postprocess(outputs, [ImageTransform(64, 64, 1.0)], PostprocessParams(), ("hand",))
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
     np.testing.assert_allclose(centres[:4], [[16, 32], [48, 16], [8, 40], [48, 4]], atol=1e-4)
     assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
@@ -206,9 +214,9 @@ def test_of_equal_boxes_the_first_cell_wins():
     outputs = empty_outputs()
     put(outputs, 0, 0, 0, reg=(2, 2, 1, 1))
     put(outputs, 1, 0, 0, reg=(1, 1, 1 - np.log(2), 1 - np.log(2)))
-    (found,) = postprocess(outputs, [Frame(64, 64, 1.0)], ALL, ("hand",), best=2)
+    (found,) = postprocess(outputs, [ImageTransform(64, 64, 1.0)], ALL, ("hand",), best=2)
     assert len(found) == 2
-    (found,) = postprocess(outputs, [Frame(64, 64, 1.0)], PostprocessParams(), ("hand",))
+    (found,) = postprocess(outputs, [ImageTransform(64, 64, 1.0)], PostprocessParams(), ("hand",))
     assert len(found) == 1
 
 
@@ -216,7 +224,7 @@ def test_equal_classes_go_to_the_first():
     outputs = empty_outputs(classes=3)
     put(outputs, 0, 1, 1, class_id=1)
     put(outputs, 0, 1, 1, class_id=2)
-    (found,) = postprocess(outputs, [Frame(64, 64, 1.0)], PostprocessParams(), names_of(3))
+    (found,) = postprocess(outputs, [ImageTransform(64, 64, 1.0)], PostprocessParams(), names_of(3))
     assert found.labels == ("c1",)
     assert found.margins.tolist() == [0]
 
@@ -225,7 +233,7 @@ def test_class_agnostic():
     outputs = empty_outputs(classes=2)
     put(outputs, 0, 1, 1, logit=3, class_id=1)
     put(outputs, 0, 1, 2, logit=2, class_id=0, reg=(-1, 0, 0, 0))
-    frame = [Frame(64, 64, 1.0)]
+    frame = [ImageTransform(64, 64, 1.0)]
     assert postprocess(outputs, frame, PostprocessParams(), names_of(2))[0].labels == ("c1", "c0")
     agnostic = PostprocessParams(class_agnostic=True)
     assert postprocess(outputs, frame, agnostic, names_of(2))[0].labels == ("c1",)
@@ -236,12 +244,12 @@ def test_class_agnostic():
 def test_score_at_the_threshold_is_kept():
     outputs = empty_outputs()
     put(outputs, 1, 1, 1, logit=0.5)
-    (found,) = postprocess(outputs, [Frame(64, 64, 1.0)], PostprocessParams(score_threshold=0.2), ("hand",))
+    (found,) = postprocess(outputs, [ImageTransform(64, 64, 1.0)], PostprocessParams(score_threshold=0.2), ("hand",))
     score = float(found.scores[0])
     above = float(np.nextafter(found.scores[0], np.float32(1)))
     for threshold, count in ((score, 1), (above, 0)):
         params = PostprocessParams(score_threshold=threshold)
-        assert len(postprocess(outputs, [Frame(64, 64, 1.0)], params, ("hand",))[0]) == count
+        assert len(postprocess(outputs, [ImageTransform(64, 64, 1.0)], params, ("hand",))[0]) == count
 
 
 @pytest.mark.parametrize("threshold", [1e-6, 0.01, 0.3, 0.9, 0.999, 0.99999, 0.9999999, 1.0])
@@ -253,12 +261,12 @@ def test_ruling_out_by_objectness_rules_out_nothing_that_counts(threshold):
     params = replace(ALL, strides=(8,), score_threshold=threshold)
     expected = np.count_nonzero(sigmoid(logits) >= threshold)
     assert expected > 0
-    assert len(postprocess(outputs, [Frame(512, 512, 1.0)], params, ("hand",))[0]) == expected
+    assert len(postprocess(outputs, [ImageTransform(512, 512, 1.0)], params, ("hand",))[0]) == expected
 
 
 def test_threshold_0_keeps_every_cell_and_1_only_certainty():
     outputs = make_outputs(2, 2)
-    frame = [Frame(96, 64, 1.0)]
+    frame = [ImageTransform(96, 64, 1.0)]
     cells = 96 + 24 + 6
     assert len(postprocess(outputs, frame, ALL, names_of(2))[0]) == cells
     outputs["obj_0"][0, 0, 0, 0] = -np.inf
@@ -284,14 +292,14 @@ def test_threshold_0_keeps_every_cell_and_1_only_certainty():
     ],
 )
 def test_parameters_that_make_no_sense(change):
-    with pytest.raises(ValueError, match=r"thresholds|strides"):
+    with pytest.raises(ValueError, match=r"thresholds|strides|score_threshold|activation"):
         PostprocessParams(**change)
 
 
 def test_best_takes_candidates_below_the_threshold():
     outputs = make_outputs(3, 1)
     strict = replace(ALL, score_threshold=0.99)
-    frame = [Frame(96, 64, 1.0)]
+    frame = [ImageTransform(96, 64, 1.0)]
     assert len(postprocess(outputs, frame, strict, ("hand",))[0]) == 0
     (found,) = postprocess(outputs, frame, strict, ("hand",), best=100)
     everything = postprocess(outputs, frame, ALL, ("hand",))[0]
@@ -309,7 +317,7 @@ def test_values_that_are_not_sane_do_not_raise(kind, value):
     outputs = make_outputs(4, 2)
     outputs[f"{kind}_0"][:] = value
     for params in (PostprocessParams(), ALL, replace(ALL, score_threshold=1.0)):
-        (found,) = postprocess(outputs, [Frame(96, 64, 1.0)], params, names_of(2))
+        (found,) = postprocess(outputs, [ImageTransform(96, 64, 1.0)], params, names_of(2))
         assert not np.isnan(found.scores).any()
 
 
@@ -317,7 +325,7 @@ def test_values_that_are_not_sane_do_not_raise(kind, value):
 @pytest.mark.filterwarnings("error")
 def test_huge_logits_give_boxes_within_the_picture_without_a_warning(value):
     outputs = {name: np.full_like(values, value) for name, values in make_outputs(4, 2).items()}
-    (found,) = postprocess(outputs, [Frame(96, 64, 1.0)], PostprocessParams(), names_of(2))
+    (found,) = postprocess(outputs, [ImageTransform(96, 64, 1.0)], PostprocessParams(), names_of(2))
     assert np.isfinite(found.boxes).all()
     assert (found.boxes >= 0).all()
     assert (found.boxes <= [96, 64, 96, 64]).all()
@@ -327,12 +335,12 @@ def test_boxes_of_boundless_size_suppress_each_other():
     outputs = empty_outputs()
     for column in range(4):
         put(outputs, 0, 0, column, reg=(0, 0, 100, 100))
-    (found,) = postprocess(outputs, [Frame(60, 50, 1.0)], PostprocessParams(), ("hand",))
+    (found,) = postprocess(outputs, [ImageTransform(60, 50, 1.0)], PostprocessParams(), ("hand",))
     assert found.boxes.tolist() == [[0, 0, 60, 50]]
 
 
 def test_nothing_found():
-    (found,) = postprocess(empty_outputs(3), [Frame(64, 64, 1.0)], PostprocessParams(), names_of(3))
+    (found,) = postprocess(empty_outputs(3), [ImageTransform(64, 64, 1.0)], PostprocessParams(), names_of(3))
     assert (found.boxes.shape, found.scores.shape, found.class_ids.shape) == ((0, 4), (0,), (0,))
     assert found.boxes.dtype == np.float32
     assert found.labels == ()
@@ -378,7 +386,7 @@ def test_boxes_are_those_that_upstream_decodes(golden_yolox, config):
     raw = {f"reg_{level}": golden[f"raw_reg_{level}"] for level in range(3)}
     decoded = golden["decoded" if "decoded" in golden else "decoded_box_obj"]
     outputs, shift = shifted(in_cell_order(raw))
-    found = postprocess(outputs, [Frame(ROOM, ROOM, 1.0)] * len(decoded), ALL, ("one",))
+    found = postprocess(outputs, [ImageTransform(ROOM, ROOM, 1.0)] * len(decoded), ALL, ("one",))
     for one, expected in zip(found, decoded, strict=True):
         assert len(one) == len(expected)
         centre, size = expected[:, :2] + shift, expected[:, 2:4]
@@ -391,7 +399,9 @@ def test_scores_and_their_boxes_are_those_that_upstream_decodes(golden_yolox, co
     outputs = {f"{kind}_{level}": golden[f"raw_{kind}_{level}"] for level in range(3) for kind in ("cls", "reg", "obj")}
     decoded = golden["decoded"]
     side = float(golden["input_shape"][-1])
-    for one, rows in zip(postprocess(outputs, [Frame(side, side, 1.0)] * 2, ALL, ("one",)), decoded, strict=True):
+    for one, rows in zip(
+        postprocess(outputs, [ImageTransform(side, side, 1.0)] * 2, ALL, ("one",)), decoded, strict=True
+    ):
         scores = rows[:, 4] * rows[:, 5]
         order = np.argsort(-scores, kind="stable")
         np.testing.assert_allclose(one.scores, scores[order], atol=1e-6)
@@ -408,7 +418,9 @@ def test_objectness_is_what_upstream_decodes_for_80_classes(golden_yolox):
         outputs[f"cls_{level}"] = np.full((batch, 80, height, width), -40, np.float32)
         outputs[f"cls_{level}"][:, 79] = 40
     for one, rows in zip(
-        postprocess(outputs, [Frame(640, 640, 1.0)] * 2, ALL, names_of(80)), golden["decoded_box_obj"], strict=True
+        postprocess(outputs, [ImageTransform(640, 640, 1.0)] * 2, ALL, names_of(80)),
+        golden["decoded_box_obj"],
+        strict=True,
     ):
         np.testing.assert_allclose(one.scores, np.sort(rows[:, 4])[::-1], atol=1e-6)
         assert set(one.labels) == {"c79"}
@@ -424,7 +436,7 @@ def test_class_scores_are_those_that_upstream_decodes(golden_yolox):
         "obj_0": np.full((len(cls), 1, 1, 1), 40, np.float32),
         "reg_0": np.zeros((len(cls), 4, 1, 1), np.float32),
     }
-    found = postprocess(outputs, [Frame(8, 8, 1.0)] * len(cls), replace(ALL, strides=(8,)), names_of(80))
+    found = postprocess(outputs, [ImageTransform(8, 8, 1.0)] * len(cls), replace(ALL, strides=(8,)), names_of(80))
     scores = np.array([one.scores[0] for one in found])
     winners = np.array([one.class_ids[0] for one in found])
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from cvport.models.yolox.postprocess import Frame
+from cvport.models.yolox.postprocess import ImageTransform
 from cvport.models.yolox.preprocess import CONVENTIONS, PreprocessParams, params_for, preprocess
 from cvport.runtimes.sources.images import read_image
 from hypothesis import example, given, settings
@@ -142,11 +142,11 @@ def test_easycv_rounds_to_nearest_and_megvii_down():
 
 def test_boxes_are_scaled_by_the_width_in_easycv_and_by_the_ratio_in_megvii():
     portrait = picture(640, 427)
-    assert preprocess(portrait, params_for("easycv", (416, 416)))[1] == Frame(427, 640, 278 / 427)
-    assert preprocess(portrait, params_for("megvii", (416, 416)))[1] == Frame(427, 640, 0.65)
-    assert preprocess(portrait, params_for("megvii-legacy", (416, 416)))[1] == Frame(427, 640, 0.65)
+    assert preprocess(portrait, params_for("easycv", (416, 416)))[1] == ImageTransform(427, 640, 278 / 427)
+    assert preprocess(portrait, params_for("megvii", (416, 416)))[1] == ImageTransform(427, 640, 0.65)
+    assert preprocess(portrait, params_for("megvii-legacy", (416, 416)))[1] == ImageTransform(427, 640, 0.65)
     landscape = picture(427, 640)
-    assert preprocess(landscape, params_for("easycv", (416, 416)))[1] == Frame(640, 427, 416 / 640)
+    assert preprocess(landscape, params_for("easycv", (416, 416)))[1] == ImageTransform(640, 427, 416 / 640)
     # The side that fits less decides, in inputs that are not square too.
     assert preprocess(picture(100, 100), params_for("megvii", (64, 96)))[1].scale == 0.64
     assert preprocess(picture(10, 192), params_for("megvii", (64, 96)))[1].scale == 0.5
@@ -158,7 +158,7 @@ def test_small_pictures_are_enlarged():
 
 def test_every_number_is_a_parameter():
     params = PreprocessParams(
-        "own", (4, 8), "bgr", (1.0, 2.0, 3.0), (2.0, 4.0, 8.0), pad_value=9, interpolation="nearest"
+        (4, 8), "bgr", (1.0, 2.0, 3.0), (2.0, 4.0, 8.0), "own", pad_value=9, interpolation="nearest"
     )
     image = np.array([[[11, 12, 13], [255, 0, 77]]], np.uint8)
     values = preprocess(image, params)[0]
@@ -166,7 +166,7 @@ def test_every_number_is_a_parameter():
     assert values[:, 0, 7].tolist() == [127, -0.5, 9.25]
     assert (values[:, :, 3] == values[:, :, 0]).all()
     # Neither a mean of 0 alone nor a deviation of 1 alone leaves the values as they are.
-    mixed = PreprocessParams("own", (4, 8), "bgr", (0.0, 2.0, 0.0), (2.0, 1.0, 1.0), interpolation="nearest")
+    mixed = PreprocessParams((4, 8), "bgr", (0.0, 2.0, 0.0), (2.0, 1.0, 1.0), "own", interpolation="nearest")
     assert preprocess(image, mixed)[0][:, 3, 0].tolist() == [5.5, 10, 13]
     padded = preprocess(picture(4, 2), params)[0]
     assert padded[:, 0, 7].tolist() == [4, 1.75, 0.75]
@@ -186,14 +186,14 @@ def test_every_number_is_a_parameter():
     ],
 )
 def test_parameters_that_make_no_sense(change):
-    with pytest.raises(ValueError, match=r"unknown|padding|channels"):
+    with pytest.raises(ValueError, match=r"which is not|padding|not positive|has a 0"):
         replace(params_for("easycv", SQUARE), **change)
 
 
 @pytest.mark.parametrize("name", ["nearest", "area", "bilinear"])
 def test_interpolations(name):
     mode = {"nearest": cv2.INTER_NEAREST, "area": cv2.INTER_AREA, "bilinear": cv2.INTER_LINEAR}[name]
-    params = PreprocessParams("own", (64, 64), "bgr", (0.0,) * 3, (1.0,) * 3, interpolation=name)
+    params = PreprocessParams((64, 64), "bgr", (0.0,) * 3, (1.0,) * 3, "own", interpolation=name)
     expected = cv2.resize(picture(150, 150), (64, 64), interpolation=mode)
     np.testing.assert_array_equal(preprocess(picture(150, 150), params)[0], expected.transpose(2, 0, 1))
 

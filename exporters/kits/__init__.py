@@ -1,0 +1,1 @@
+"""What is made for others: packages with a model of their own."""

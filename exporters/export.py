@@ -195,6 +195,7 @@ def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | 
             "sha256": checkpoint.sha256,
             "origin": _sealed_origin(checkpoint.origin),
             "untrained": checkpoint.untrained,
+            **({"assumed": list(plan.assumptions())} if plan.guesses else {}),
         },
         opset=OPSET,
         tools=tools,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -105,18 +105,22 @@ def params_from_json(kind: type[_T], content: object, *, legacy: bool = False) -
 
     """
     if not isinstance(content, dict):
-        raise ValueError(f"{kind.__name__} is read from an object, not from {content!r}")  # noqa: TRY004
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+        raise ValueError(f"it does not fit {kind.__name__}: {content!r} is no object")  # noqa: TRY004
+    known = fields(kind)  # type: ignore[arg-type]
+    needed = {field.name for field in known if not (legacy and _has_default(field))}
     values = _translated(content, getattr(kind, "legacy", {})) if legacy else dict(content)
-    unknown, missing = sorted(set(values) - known), sorted(known - set(values))
-    wrong = [f"unknown: {', '.join(unknown)}"] * bool(unknown)
-    wrong += [f"missing: {', '.join(missing)}"] * bool(missing and not legacy)
+    unknown, missing = sorted(set(values) - {field.name for field in known}), sorted(needed - set(values))
+    wrong = [f"{what}: {', '.join(names)}" for what, names in (("unknown", unknown), ("missing", missing)) if names]
     if wrong:
-        raise ValueError(f"{kind.__name__} has other fields ({'; '.join(wrong)})")
+        raise ValueError(f"it does not fit {kind.__name__} ({'; '.join(wrong)})")
     try:
         return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
     except TypeError as error:
-        raise ValueError(f"{kind.__name__} cannot be made: {error}") from error
+        raise ValueError(f"it does not fit {kind.__name__}: {error}") from error
+
+
+def _has_default(field: Field[Any]) -> bool:
+    return field.default is not MISSING or field.default_factory is not MISSING
 
 
 def _translated(content: dict[str, Any], legacy: Mapping[str, tuple[str, Mapping[Any, Any]]]) -> dict[str, Any]:

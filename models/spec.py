@@ -84,6 +84,10 @@ class Postprocess(Protocol):
     ) -> list[Any]: ...
 
 
+# Class names that are listed for people.
+_SHOWN_LABELS = 3
+
+
 class Signature(NamedTuple):
     """Names of what goes into a network and comes out of it, in order.
 
@@ -124,6 +128,16 @@ class Plan(NamedTuple):
     labels: tuple[str, ...]
     decided_by: Mapping[str, str]
     guesses: tuple[str, ...] = ()
+
+    def assumptions(self) -> tuple[str, ...]:
+        """Return the guesses for people: each setting, its value, and why, as "preprocess megvii (Megvii wrapping)"."""
+        more = ["..."] if len(self.labels) > _SHOWN_LABELS else []
+        values: dict[str, Any] = {
+            **self.variant.to_dict(),
+            "labels": ", ".join([*self.labels[:_SHOWN_LABELS], *more]),
+            "preprocess": getattr(self.preprocess, "convention", ""),
+        }
+        return tuple(f"{name} {values[name]} ({self.decided_by[name]})" for name in self.guesses if values.get(name))
 
 
 # Sources that settle a decision for certain, in the words of `Plan.decided_by`.

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 ARTIFACTS = Path("artifacts")
 _SUFFIX = ".onnx"
-_SHOWN_LABELS = 3
 
 
 def load(
@@ -320,17 +319,8 @@ def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
         plan.postprocess,
         plan.labels,
         untrained=checkpoint.untrained,
-        assumed=_assumptions(plan),
+        assumed=plan.assumptions(),
     )
-
-
-def _assumptions(plan: Plan) -> list[str]:
-    """Return what was guessed, for people: the setting, its value, and why."""
-    more = ["..."] if len(plan.labels) > _SHOWN_LABELS else []
-    values: dict[str, Any] = {**plan.variant.to_dict(), "labels": ", ".join([*plan.labels[:_SHOWN_LABELS], *more])}
-    if "preprocess" in plan.guesses:
-        values["preprocess"] = plan.preprocess.convention
-    return [f"{name} {values[name]} ({plan.decided_by[name]})" for name in plan.guesses if name in values]
 
 
 def _open_sealed(path: Path) -> tuple[Seal, ModelSpec]:
@@ -349,7 +339,15 @@ def _sealed_predictor(
 ) -> Predictor:
     preprocess, postprocess = sealed_params(spec, seal, path)
     return Predictor(
-        spec, backend, preprocess, postprocess, seal.labels, batch=batch, untrained=seal.untrained, seal=seal
+        spec,
+        backend,
+        preprocess,
+        postprocess,
+        seal.labels,
+        batch=batch,
+        untrained=seal.untrained,
+        seal=seal,
+        assumed=seal.assumed,
     )
 
 
@@ -375,7 +373,7 @@ def _check_origin(seal: Seal, weights: str | Path, path: Path) -> None:
 
     address = parse_address(weights)
     if isinstance(address, LocalFile):
-        file = find_checkpoint(_expand(address.text), str(address))
+        file = find_checkpoint(address.path, str(address))
         try:
             same = sha256_file(file) == seal.weights.get("sha256")
         except OSError as error:

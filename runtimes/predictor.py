@@ -81,7 +81,7 @@ class Predictor:
         postprocess_params: Parameters of the model's postprocessing, thresholds among them.
         untrained: Whether the weights are made up.
         seal: The seal of the exported file; None where the network was built from a model's name.
-        assumed: What was guessed about the weights, for people; empty for an exported file.
+        assumed: What was guessed about the weights, for people.
         classes: Class ids that are reported; None for all.
         batch_size: Rows that the network gets at most in one run. None leaves it at 8 images, which are as fast as
             more on a CPU; the faces of one image then stay together, however many they are.

@@ -13,6 +13,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ArtifactError, UsageError
+from ..models.params import params_from_json
 from ..models.registry import get_model, is_known
 from .digests import cached_digest
 from .onnx_file import hash_outside, hash_stream_outside, read_header
@@ -53,7 +54,7 @@ class Seal:
         labels: Class names.
         preprocess: Parameters of the model's preprocessing.
         postprocess: Parameters of the model's postprocessing.
-        weights: ``sha256``, ``origin`` and ``untrained``.
+        weights: ``sha256``, ``origin`` and ``untrained``; ``assumed``, what was guessed about them, where anything was.
         opset: The file's version of ONNX's operators.
         tools: The version of each tool that took part in the export.
         form: The form of the file's outputs; None is "raw", the network's own.
@@ -99,6 +100,12 @@ class Seal:
     def untrained(self) -> bool:
         """Whether the weights are made up."""
         return bool(self.weights.get("untrained"))
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What was guessed about the weights when the file was made, for people."""
+        assumed = self.weights.get("assumed", [])
+        return tuple(map(str, assumed)) if isinstance(assumed, list | tuple) else ()
 
     @property
     def is_legacy(self) -> bool:
@@ -250,19 +257,22 @@ def sealed_params(spec: ModelSpec, seal: Seal, path: object) -> tuple[Any, Any]:
 
 
 def read_params(kind: type[_T], content: object, where: str, *, legacy: bool = False) -> _T:
-    """Build a frozen dataclass from its JSON form: the very fields, lists as tuples.
+    """Build parameters from their JSON form, see `params_from_json`.
 
     Args:
         kind: The dataclass.
-        content: What JSON gave.
-        where: What it is of, for messages.
-        legacy: Whether fields that have a default may be missing.
+        content: The JSON object.
+        where: The place of the object, for messages.
+        legacy: Whether the content was sealed by version 1.
 
     Raises:
         ArtifactError: Fields are missing or unknown, or hold what they must not.
 
     """
-    return _build(kind, content, where, _with_default(kind) if legacy else frozenset())
+    try:
+        return params_from_json(kind, content, legacy=legacy)
+    except ValueError as error:
+        raise ArtifactError(f"{where} cannot be used: {error}", "Export the model again.") from error
 
 
 def _build(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
+import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +13,10 @@ from typing import Any, NamedTuple
 import pytest
 from helpers.goldens import Golden, load_golden, load_golden_yolox
 from helpers.shared import ground_truth
+
+# A torch_npu that lacks CANN breaks every plain `import torch`, unless torch is told not to load it.
+if importlib.util.find_spec("torch_npu") is not None:
+    os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +47,20 @@ def golden_nanodet() -> Golden:
 def golden_landmarks68() -> Golden:
     """300W, seed 0."""
     return load_golden("landmarks68", "golden_small_seed0.npz")
+
+
+@pytest.fixture
+def no_torch_npu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without torch_npu, also where it is installed; in this process alone."""
+    versions = importlib.metadata.version
+
+    def version(package: str) -> str:
+        if package.replace("-", "_") == "torch_npu":
+            raise importlib.metadata.PackageNotFoundError(package)
+        return versions(package)
+
+    monkeypatch.setitem(sys.modules, "torch_npu", None)
+    monkeypatch.setattr(importlib.metadata, "version", version)
 
 
 @pytest.fixture

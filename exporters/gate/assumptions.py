@@ -1,16 +1,16 @@
 """Whether a guessed preprocessing convention fits the weights: what each convention finds in the same images.
 
-A wrong convention passes every comparison, since both sides compute the same wrong thing.
+A wrong convention passes every comparison, since both sides compute the same wrong thing. It finds nothing, or junk: a
+network that sees what it was trained to see finds the same things in an image and in its mirror image, junk is not
+found again.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import open_backend
 from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
@@ -19,16 +19,20 @@ from .reference import decode_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from ...models.results import Result
-    from ...models.spec import ModelSpec, Plan
+    from ...models.spec import ModelSpec, Plan, VariantOptions
     from ...runtimes.backends.base import Backend
     from ...runtimes.load import Prepared
     from .probes import Case
 
-# A sum of scores from which on a convention has found something, and the part of the best one's sum below which
-# another has found nearly nothing. One clear detection is about 0.5 or more.
+# A sum of scores from which on something was found: one clear detection is about 0.5 or more.
 _SOMETHING = 0.5
+# Part of the best convention's sum below which another has found nearly nothing.
 _NEARLY_NOTHING = 0.2
+# Conventions whose sums differ by less are as good as each other; the first of the model's list is named.
+_AS_GOOD = 0.9
 
 
 def check_convention(
@@ -43,36 +47,50 @@ def check_convention(
         cases: Images to look at.
 
     """
-    measure = get_gate_kind(spec.kind).amount
-    if prepared.checkpoint.untrained or measure is None or "preprocess" not in prepared.plan.guesses:
+    if prepared.checkpoint.untrained or "preprocess" not in prepared.plan.guesses:
         return ()
-    found = {}
+    found_in_both = get_gate_kind(spec.kind).found_in_both
+    if found_in_both is None:
+        return ()
     backend = open_backend("torch", spec.fuse(prepared.network), signature=spec.signature)
-    for convention in spec.conventions:
-        plan = spec.plan(prepared.checkpoint, replace(options or VariantOptions(), preprocess=convention))
-        found[convention] = sum(measure(result) for result in _results(spec, plan, backend, cases))
-    guessed = prepared.plan.preprocess.convention
-    best = max(found, key=lambda name: found[name])
-    told = ", ".join(f"{name} {amount:.2f}" for name, amount in found.items())
-    if found[best] < _SOMETHING:
+    images = [region.image for case in cases for region in case.regions]
+    found = {}
+    for convention, plan in spec.plan_each_convention(prepared.checkpoint, options).items():
+        pairs = ((image, _result(spec, plan, backend, image), _mirror(image)) for image in images)
+        sums = [
+            found_in_both(result, _result(spec, plan, backend, mirror), image.shape[1])
+            for image, result, mirror in pairs
+        ]
+        found[convention] = max(sum(sums), 0.0)
+    return _judge(prepared.plan.preprocess.convention, found)
+
+
+def _judge(guessed: str, found: dict[str, float]) -> tuple[str, ...]:
+    """Return what the sums of scores that each convention finds say about the guessed one."""
+    most = max(found.values())
+    if most < _SOMETHING:
         return (
-            f"preprocess {guessed} is a guess, and no image could tell: no convention finds anything in them; "
+            f"preprocess {guessed} is a guess, and no image could tell: no convention finds anything for certain; "
             "give images that show what the network detects: --probes DIR",
         )
-    if found[guessed] < _NEARLY_NOTHING * found[best]:
-        return (
-            f"preprocess {guessed} is a guess and looks wrong: it finds nearly nothing where {best} does "
-            f"(sum of scores: {told}); export again with --preprocess {best}",
-        )
-    return ()
+    if found.get(guessed, most) >= _NEARLY_NOTHING * most:
+        return ()
+    best = next(name for name, amount in found.items() if amount >= _AS_GOOD * most)
+    told = ", ".join(f"{name} {amount:.2f}" for name, amount in found.items())
+    return (
+        f"preprocess {guessed} is a guess and looks wrong: it finds nearly nothing where {best} does "
+        f"(sums of scores of what is found in an image and its mirror image: {told}); "
+        f"export again with --preprocess {best}",
+    )
 
 
-def _results(spec: ModelSpec, plan: Plan, backend: Backend, cases: Sequence[Case]) -> list[Result]:
-    """Return what the network finds in all cases when it is fed and read as *plan* says."""
-    decoder = Decoder(spec, plan.postprocess, plan.labels)
-    results: list[Result] = []
-    for case in cases:
-        prepared = [spec.preprocess(region.image, plan.preprocess, **region.place()) for region in case.regions]
-        outputs = backend.run({spec.input_name: np.stack([array for array, _ in prepared])})
-        results += decode_rows(decoder, outputs, [frame for _, frame in prepared], [None] * len(prepared))
-    return results
+def _mirror(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(image[:, ::-1])
+
+
+def _result(spec: ModelSpec, plan: Plan, backend: Backend, image: NDArray[np.uint8]) -> Result:
+    """Return what the network finds in one image when it is fed and read as *plan* says."""
+    inputs, transform = spec.preprocess(image, plan.preprocess)
+    outputs = backend.run({spec.input_name: inputs[None]})
+    (result,) = decode_rows(Decoder(spec, plan.postprocess, plan.labels), outputs, [transform], [None])
+    return result

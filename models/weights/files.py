@@ -31,8 +31,11 @@ class LocalFile:
 
     @property
     def path(self) -> Path:
-        """The file or folder, with ``~`` resolved."""
-        return Path(self.text).expanduser()
+        """The file or folder, with ``~`` resolved; a home that is unknown stays as it is."""
+        try:
+            return Path(self.text).expanduser()
+        except RuntimeError:
+            return Path(self.text)
 
     def __str__(self) -> str:
         return self.text

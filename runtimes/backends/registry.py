@@ -135,7 +135,7 @@ def _auto_candidates(device: str | None, networks: bool) -> Sequence[str]:
         kind = device.partition(":")[0]
         fits = [choice for choice in AUTO_ORDER if kind in BACKENDS[choice].devices]
         if not fits:
-            raise BackendError(f"no backend of auto knows a device {device!r}", _devices_hint(kind))
+            raise BackendError(f"backend auto has no device {device!r}", _devices_hint(kind))
     # Where a device is known only to backends that run networks, these have to say what they miss.
     return [choice for choice in fits if networks or BACKENDS[choice].needs == "onnx"] or fits
 
@@ -145,7 +145,7 @@ def _devices_hint(kind: str) -> str:
     if others:
         return f"Name the backend: --backend {others[0]}"
     known = sorted({kind for name in AUTO_ORDER for kind in BACKENDS[name].devices})
-    return did_you_mean(kind, known)
+    return f"Known devices: {', '.join(known)}."
 
 
 def _refuse_device(name: str) -> None:

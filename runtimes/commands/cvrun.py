@@ -182,13 +182,13 @@ def _sinks(info: RunInfo, bar: ProgressBar, quiet: bool, options: dict[str, Any]
                 options["target"],
                 info.backend,
                 tell=(lambda _path: None) if quiet else (lambda path: bar.say(f"saved {path}")),
-                **_style(info, quiet, options),
+                **_style(info, bar, quiet, options),
             )
         )
     return sinks
 
 
-def _style(info: RunInfo, quiet: bool, options: dict[str, Any]) -> dict[str, Any]:
+def _style(info: RunInfo, bar: ProgressBar, quiet: bool, options: dict[str, Any]) -> dict[str, Any]:
     """Return what drawing takes besides the image and the result."""
     from ..kinds.drawing import chinese_font
 
@@ -196,7 +196,7 @@ def _style(info: RunInfo, quiet: bool, options: dict[str, Any]) -> dict[str, Any
     if names and chinese_font() is None:
         names = {}
         if not quiet:
-            _say(["note: no Chinese font, names are drawn in English; pip install 'cvport[zh]'"])
+            bar.say("note: no Chinese font, names are drawn in English; pip install 'cvport[zh]'")
     return {
         "names": names,
         "note": "untrained weights" if info.untrained else "",

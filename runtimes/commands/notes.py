@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..kinds.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ...models.spec import ModelSpec
     from ..pipeline import Summary
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from ..sinks.base import RunInfo
 
 LANGUAGES = {"en": "English", "zh": "Chinese"}
+# Settings under whose wrong value a model finds nothing, the more likely first, and the values that a model offers.
+_CHOICES: dict[str, Callable[[ModelSpec], Sequence[str]]] = {
+    "preprocess": lambda spec: spec.conventions,
+    "activation": lambda spec: spec.activations,
+}
 
 
 def header(asked: str, predictor: Predictor, info: RunInfo) -> list[str]:
@@ -68,15 +73,17 @@ def summary_line(summary: Summary) -> str:
 
 def empty_hint(predictor: Predictor) -> list[str]:
     """Return a line that names what to try where nothing was found under an assumption."""
-    tries = [option for text in predictor.assumed for option in _alternatives(predictor.spec, text)]
+    tries = [option for name in _CHOICES for option in _alternatives(predictor, name)]
     if not tries:
         return []
     lead = "export it again with" if predictor.seal is not None else "try"
-    return [f"hint: nothing was found; {', '.join(predictor.assumed)} was assumed: {lead} {' or '.join(tries)}"]
+    *others, last = tries
+    choice = f"{', '.join(others)} or {last}" if others else last
+    return [f"hint: nothing was found in any image under what was assumed; {lead} {choice}"]
 
 
-def _alternatives(spec: ModelSpec, assumed: str) -> list[str]:
-    """Return the options that choose otherwise than an assumption, which starts with its option and its value."""
-    option, _, rest = assumed.partition(" ")
-    known = {"preprocess": spec.conventions, "activation": spec.activations}.get(option, ())
-    return [f"--{option} {value}" for value in known if value != rest.partition(" ")[0]]
+def _alternatives(predictor: Predictor, name: str) -> list[str]:
+    """Return the options that choose otherwise than what was assumed for a setting."""
+    # An assumption starts with the setting and its value.
+    assumed = [text.split()[1] for text in predictor.assumed if text.startswith(f"{name} ")]
+    return [f"--{name} {value}" for value in _CHOICES[name](predictor.spec) if assumed and value not in assumed]

@@ -8,8 +8,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from figures import Row, Section, compare, in_turns, timed
-from subjects import folder, onnx_file, photo_file
+from .figures import Row, Section, compare, in_turns, timed
+from .subjects import folder, onnx_file, photo_file
 
 _TARGET = 1.3
 _BARE = """

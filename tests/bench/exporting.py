@@ -18,10 +18,11 @@ from cvport.models.registry import get_model
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.models.weights.files import open_weights
 from cvport.models.yolox.spec import SPEC
-from figures import Row, Section, compare, in_turns, timed
 from helpers.yolox import megvii_variant
-from subjects import folder
 from torch import nn
+
+from .figures import Row, Section, compare, in_turns, timed
+from .subjects import folder
 
 _TARGET = 1.5
 

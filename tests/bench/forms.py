@@ -12,9 +12,10 @@ import numpy as np
 import onnx
 from cvport.models.registry import get_model, list_models
 from cvport.models.weights.files import open_weights
-from figures import Row, Section, compare, in_turns, timed
 from numpy.typing import NDArray
-from subjects import ONE_THREAD, export, one_thread, one_thread_session, photo
+
+from .figures import Row, Section, compare, in_turns, timed
+from .subjects import ONE_THREAD, export, one_thread, one_thread_session, photo
 
 _TOLD = ("PRelu", "Conv", "Where", "Transpose", "MatMul", "Gemm")
 

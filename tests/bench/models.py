@@ -17,9 +17,10 @@ from cvport.models.registry import get_model, list_models
 from cvport.models.weights.files import open_weights
 from cvport.runtimes.load import load
 from cvport.runtimes.predictor import Predictor
-from figures import Lap, Row, Section, Stopwatch, compare, in_turns, latency, timed
 from onnx import TensorProto, helper, shape_inference
-from subjects import CANDIDATES, ONE_THREAD, export, one_thread, photo
+
+from .figures import Lap, Row, Section, Stopwatch, compare, in_turns, latency, timed
+from .subjects import CANDIDATES, ONE_THREAD, export, one_thread, photo
 
 _FLOOR_TARGET, _EAGER_TARGET = 1.3, 1.0
 # The part of the network's time that may go into everything around it. yolox has its own section.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import torch
 from cvport.models.registry import get_model
 from cvport.models.weights.files import open_weights
 from cvport.runtimes.backends.npu import NpuBackend
-from figures import Row, Section, compare, in_turns, latency, timed
-from subjects import one_thread, photo
+
+from .figures import Row, Section, compare, in_turns, latency, timed
+from .subjects import one_thread, photo
 
 _MODELS = ("nanodet", "hand_static")
 _DEVICE = "npu:0"
@@ -19,7 +17,6 @@ _DEVICE = "npu:0"
 
 def measure_npu(quick: bool) -> Section:
     """Measure copies, waiting and bookkeeping: a run of the backend beside the bare network on the same device."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import npu_sim
 
     notes = [

@@ -8,10 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import textbook
 from cvport.models.yolox.preprocess import PreprocessParams, params_for, preprocess
-from figures import Lap, Row, Section, Stopwatch, compare, in_turns, timed
-from subjects import NETWORKS, ONE_THREAD, SCENE, Scene, concatenated_file, one_thread, one_thread_session, photo, scene
+
+from . import textbook
+from .figures import Lap, Row, Section, Stopwatch, compare, in_turns, timed
+from .subjects import (
+    NETWORKS,
+    ONE_THREAD,
+    SCENE,
+    Scene,
+    concatenated_file,
+    one_thread,
+    one_thread_session,
+    photo,
+    scene,
+)
 
 _FIVE_TIMES_FASTER = 0.2
 _BOTH_BESIDE_RTMLIB = 0.6

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from figures import Section, compare, in_turns
-from subjects import NETWORKS, ONE_THREAD, SCENE, one_thread, scene
+from .figures import Section, compare, in_turns
+from .subjects import NETWORKS, ONE_THREAD, SCENE, one_thread, scene
 
 # The part of the network's time that may go into everything around it.
 _TARGETS = {"nano": 0.07, "s": 0.015}

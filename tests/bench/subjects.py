@@ -23,10 +23,11 @@ from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.spec import SPEC
 from cvport.runtimes.load import load
 from cvport.runtimes.predictor import Predictor, Region
-from figures import Lap, Stopwatch
 from helpers.yolox import megvii_variant
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+
+from .figures import Lap, Stopwatch
 
 # The classes of COCO, as the published networks of Megvii have.
 CLASSES = 80

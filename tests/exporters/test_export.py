@@ -71,7 +71,12 @@ def test_sealed_metadata(published, weights):
     (entry,) = model.metadata_props
     seal = json.loads(entry.value)
     assert entry.key == "cvport"
-    assert seal["weights"] == {"sha256": module.sha256_file(weights), "origin": "nano.pth", "untrained": False}
+    assert seal["weights"] == {
+        "sha256": module.sha256_file(weights),
+        "origin": "nano.pth",
+        "untrained": False,
+        "assumed": ["activation silu (model default)", "preprocess megvii (Megvii wrapping)"],
+    }
     assert seal["labels"] == ["class_0", "class_1", "class_2"]
     assert seal["preprocess"]["convention"] == "megvii"
     assert seal["input_size"] == [160, 160]
@@ -236,7 +241,7 @@ def test_fixed_batch(weights, tmp_path):
     artifact = export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS, batch=2)
     shape = onnx.load(artifact.onnx).graph.input[0].type.tensor_type.shape.dim
     assert [dim.dim_value for dim in shape] == [2, 3, 160, 160]
-    assert all(len(case["pictures"]) == 2 for case in artifact.record["cases"])
+    assert all(len(case["images"]) == 2 for case in artifact.record["cases"])
 
 
 def test_command_prints_result_on_stdout_alone(quick, weights, tmp_path, capsys):

@@ -105,9 +105,9 @@ def test_numbers_of_numpy_are_numbers():
 
 
 def test_unknown_and_missing_fields_are_named():
-    with pytest.raises(ValueError, match=r"fields \(unknown: hue, tint; missing: colour, factor, name, strides\)"):
+    with pytest.raises(ValueError, match=r"unknown: hue, tint; missing: colour, factor, name, strides"):
         params_from_json(Example, {"size": [1, 2], "on": True, "tint": 1, "hue": 2})
-    with pytest.raises(ValueError, match="is read from an object, not from"):
+    with pytest.raises(ValueError, match=r"it does not fit Example: \[1, 2\] is no object"):
         params_from_json(Example, [1, 2])
 
 
@@ -119,7 +119,7 @@ def test_what_an_older_version_wrote_is_translated():
         params_from_json(Example, old)
     with pytest.raises(ValueError, match="unknown: tint"):
         params_from_json(Example, {**old, "tint": 1}, legacy=True)
-    with pytest.raises(ValueError, match="cannot be made"):
+    with pytest.raises(ValueError, match=r"it does not fit Example \(missing: size\)"):
         params_from_json(Example, {"kind": "bgr"}, legacy=True)
     with pytest.raises(ValueError, match=r"colour is \('x',\)"):
         params_from_json(Example, {"size": [1, 2], "kind": ["x"]}, legacy=True)

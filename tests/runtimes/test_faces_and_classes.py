@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from cvport import InputError, UsageError, get_model
 from cvport.exporters.gate.probes import scene
-from cvport.runtimes import predictor
 from cvport.runtimes.commands import cvrun as cli
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.predictor import Predictor
@@ -26,13 +25,17 @@ BOXES = [(10.0, 20.0, 50.0, 60.0), (30.0, 5.0, 90.0, 45.0), (0.0, 0.0, 120.0, 90
 class Formula:
     """A backend that notes the batches it gets, and answers by a formula."""
 
-    name, device = "onnx", "cpu"
+    name, device, precision = "onnx", "cpu", "fp32"
+    inputs, outputs, settings = (), (), {}
 
     def __init__(self, answer):
         self.answer, self.batches = answer, []
 
     def warm_up(self, inputs):
         pass
+
+    def is_warm(self, inputs):
+        return True
 
     def run(self, inputs):
         (rows,) = inputs.values()
@@ -114,9 +117,72 @@ def test_boxes_that_are_none(faces, image, box):
         faces(image, face_boxes=[box])
 
 
+ONE = (10.0, 20.0, 50.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    "one", [ONE, list(ONE), np.array(ONE, np.float32), [10, 20, 50, 60], np.array(ONE).astype(int)]
+)
+def test_one_box_by_itself(faces, image, one):
+    expected = faces(image, face_boxes=[ONE])
+    assert len(expected) == 1
+    for result in (faces(image, face_boxes=one), faces.predict_batch([image], face_boxes=[one])[0]):
+        np.testing.assert_array_equal(result.points, expected.points)
+        np.testing.assert_array_equal(result.boxes, expected.boxes)
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        5,
+        "10,20,50,60",
+        ["10,20,50,60"],
+        ["10", "20", "50", "60"],
+        (1, 2, 3),
+        [[1, 2, 3, 4], [1, 2, 3]],
+        [ONE, None],
+        [[ONE]],
+        {"box": ONE},
+        [{"x1": 1}],
+        (1, 2, None, 4),
+        (True, False, True, True),
+        np.zeros((2, 5)),
+        np.zeros((0, 3)),
+        object(),
+        b"abcd",
+    ],
+)
+def test_what_is_no_list_of_boxes(faces, image, boxes):
+    with pytest.raises(InputError, match="box") as caught:
+        faces(image, face_boxes=boxes)
+    assert "x1, y1, x2, y2" in caught.value.hint
+    first, second = faces.predict_batch([image, image], face_boxes=[boxes, ONE], on_error="return")
+    assert isinstance(first, InputError)
+    assert len(second) == 1
+
+
+@pytest.mark.parametrize("boxes", [[], [None], [None] * 3, 7, ONE])
+def test_boxes_of_another_number_of_images(faces, image, boxes):
+    for on_error in ("raise", "return"):
+        with pytest.raises(InputError, match="face boxes"):
+            faces.predict_batch([image, image], face_boxes=boxes, on_error=on_error)
+
+
+def test_box_outside_of_one_image_does_not_lose_the_rest(faces, image):
+    outside = (500.0, 500.0, 600.0, 600.0)
+    boxes = [BOXES[:2], [BOXES[0], outside, BOXES[1]], None, BOXES]
+    results = faces.predict_batch([image] * 4, face_boxes=boxes, on_error="return")
+    assert [len(result) for result in (results[0], results[2], results[3])] == [2, 1, 3]
+    assert isinstance(results[1], InputError)
+    assert faces.backend.batches == [7, 1], "of nine rows in batches of eight, one could not be made"
+    np.testing.assert_array_equal(results[3].points, faces(image, face_boxes=BOXES).points)
+    with pytest.raises(InputError):
+        faces.predict_batch([image] * 4, face_boxes=boxes)
+
+
 def test_other_models_look_at_whole_pictures(image):
     emotion = make(EMOTION, lambda rows: {"logits": np.zeros((len(rows), 7), np.float32)}, EMOTION.labels)
-    with pytest.raises(UsageError, match="whole pictures"):
+    with pytest.raises(UsageError, match="whole images"):
         emotion(image, face_boxes=BOXES)
 
 
@@ -266,8 +332,15 @@ def test_format_without_a_place_for_scores_is_refused_first(run):
     assert made.backend.batches == []
 
 
-def test_settings_of_detectors_are_refused(monkeypatch):
+def test_settings_of_detectors_are_refused(image):
     made = make(EMOTION, emotions, EMOTION.labels)
     for changes, classes in (({"score_threshold": 0.5}, None), ({}, ["happy"])):
         with pytest.raises(UsageError, match="emotion has no setting"):
-            predictor._adjust(made, changes, classes)
+            made.adjust(changes, classes)
+    with pytest.raises(UsageError, match="emotion has no setting score_threshold"):
+        made(image, score_threshold=0.5)
+    with pytest.raises(UsageError, match="emotion has no setting iou_threshold"):
+        made.iou_threshold = 0.5
+    with pytest.raises(AttributeError, match="emotion has no score_threshold"):
+        made.score_threshold  # noqa: B018
+    assert made.convention is None

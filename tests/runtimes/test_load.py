@@ -12,9 +12,9 @@ import onnx
 import pytest
 import torch
 from cvport import ArtifactError, BackendError, UsageError, VariantOptions, WeightsError
-from cvport.runtimes.load import load
+from cvport.runtimes.load import find_exported_file, is_exported_file, load, prepare_network
 from cvport.runtimes.predictor import Predictor
-from cvport.runtimes.seal import KEY
+from cvport.runtimes.seal import KEY, read_seal
 from helpers.detections import assert_same, take
 
 CONF = 0.15
@@ -232,3 +232,156 @@ def test_weights_that_the_file_was_not_made_from_are_refused(nano_artifact, tmp_
         with pytest.raises(WeightsError, match="was made from") as error:
             cvport.load(nano_artifact.onnx, backend="onnx", weights=wrong)
         assert "cvexport yolox --weights" in error.value.hint
+
+
+# --- what a name means
+
+
+def test_artifact_s_folder_is_taken(nano_artifact, tmp_path):
+    folder = nano_artifact.onnx.parent
+    for model in (folder, str(folder), f"{folder}/"):
+        assert find_exported_file(model) == folder / "yolox.onnx"
+    with load(folder, backend="onnx") as predictor:
+        assert predictor.spec.name == "yolox"
+    shutil.copy(nano_artifact.onnx, tmp_path / "renamed.onnx")
+    assert find_exported_file(tmp_path) == tmp_path / "renamed.onnx", "the only one"
+
+
+def test_folder_without_one_exported_file(tmp_path):
+    with pytest.raises(ArtifactError, match=r"the folder .* holds no \.onnx file"):
+        load(tmp_path, backend="onnx")
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"holds 2 \.onnx files \(a\.onnx, b\.onnx\)") as caught:
+        load(str(tmp_path), backend="onnx")
+    assert caught.value.hint == "Name the file itself: -m FILE.onnx"
+
+
+def test_suffixed_name_is_looked_for_in_the_folder_of_artifacts(nano_artifact, tmp_path, monkeypatch):
+    folder = tmp_path / "artifacts" / "yolox-e2e"
+    folder.mkdir(parents=True)
+    shutil.copy(nano_artifact.onnx, folder / "yolox-e2e.onnx")
+    monkeypatch.chdir(tmp_path)
+    assert is_exported_file("yolox-e2e")
+    with load("yolox-e2e") as predictor:
+        assert predictor.backend.name == "onnx"
+    with load("yolox-e2e", backend="torch", weights=nano_artifact.weights) as predictor:
+        assert predictor.preprocess_params.input_size == (160, 160), "what is sealed counts"
+    with pytest.raises(ArtifactError, match="yolox-int8 has not been exported here: there is no artifacts/yolox-int8/"):
+        load("yolox-int8", backend="onnx")
+
+
+def test_model_s_name_wins_over_a_folder_of_that_name(nano_artifact, tmp_path, monkeypatch):
+    (tmp_path / "yolox").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_exported_file("yolox") is None
+    assert not is_exported_file("yolox")
+    with pytest.raises(ArtifactError, match=r"the folder yolox holds no \.onnx file"):
+        find_exported_file("./yolox")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_checkpoint_given_as_the_model(tmp_path, monkeypatch, backend, exists):
+    monkeypatch.chdir(tmp_path)
+    if exists:
+        (tmp_path / "nano.pth").write_bytes(b"")
+    for model in ("nano.pth", Path("nano.pth")):
+        with pytest.raises(UsageError) as caught:
+            load(model, backend=backend)
+        assert caught.value.message == "nano.pth is a checkpoint, neither a model's name nor an exported file"
+        assert "-m MODEL --weights nano.pth --backend torch" in caught.value.hint
+        assert "yolox" in caught.value.hint
+
+
+def test_what_is_no_exported_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"photo\.jpg is no exported file: its name does not end with \.onnx"):
+        load("photo.jpg", backend="onnx")
+    for model in ("gone/", "./gone", Path("gone")):
+        with pytest.raises(ArtifactError, match=r"no such file: .*gone"):
+            load(model, backend="onnx")
+    for model in ("", "yolo", "~nobody-at-all", "a\0b"):
+        with pytest.raises(UsageError, match="there is no model"):
+            load(model, backend="onnx")
+
+
+def test_file_with_an_unknown_seal_is_an_exported_file(with_seal):
+    assert is_exported_file(with_seal())
+
+
+def test_file_without_a_seal_says_so(with_seal):
+    with pytest.raises(ArtifactError, match=r"resealed\.onnx was not made by cvexport: it has no 'cvport' metadata"):
+        load(with_seal(), backend="onnx")
+
+
+def test_file_of_a_newer_onnx(nano_artifact, tmp_path):
+    model = onnx.load(nano_artifact.onnx)
+    model.ir_version = 99
+    path = tmp_path / "yolox.onnx"
+    path.write_bytes(model.SerializeToString(deterministic=True))
+    with pytest.raises(ArtifactError, match=r"has ONNX IR version 99; onnxruntime .* reads up to") as caught:
+        load(path, backend="onnx")
+    assert "pip install --upgrade onnxruntime" in caught.value.hint
+
+
+def test_weights_that_do_not_exist_are_not_other_weights(nano_artifact, tmp_path):
+    with pytest.raises(WeightsError) as caught:
+        load(nano_artifact.onnx, backend="onnx", weights=tmp_path / "gone.pth")
+    assert caught.value.message == f"no weights at {tmp_path / 'gone.pth'}"
+
+
+def test_folder_of_the_weights_that_the_file_was_made_from(nano_artifact, tmp_path):
+    shutil.copy(nano_artifact.weights, tmp_path / "model.pth")
+    with load(nano_artifact.onnx, backend="onnx", weights=tmp_path) as predictor:
+        assert predictor.seal is not None
+
+
+def test_foreign_outputs_are_refused_and_the_session_is_closed(with_seal, monkeypatch):
+    closed = []
+    monkeypatch.setattr("cvport.runtimes.backends.onnx.OnnxBackend.close", lambda _self: closed.append("session"))
+    with pytest.raises(ArtifactError, match="has not the inputs and outputs of landmarks68"):
+        load(with_seal(model="landmarks68"), backend="onnx")
+    assert closed == ["session"]
+
+
+# --- what is assumed
+
+
+def test_guesses_are_told(nano_artifact):
+    options = VariantOptions(input_size=(160, 160))
+    with load("yolox", backend="torch", weights=nano_artifact.weights, options=options) as predictor:
+        assert predictor.assumed == ("activation silu (model default)", "preprocess megvii (Megvii wrapping)")
+        assert predictor.convention == "preprocess megvii"
+    options = VariantOptions(input_size=(160, 160), preprocess="easycv", activation="silu")
+    with load("yolox", backend="torch", weights=nano_artifact.weights, options=options) as predictor:
+        assert predictor.assumed == ()
+        assert predictor.convention == "preprocess easycv"
+
+
+def test_file_tells_its_convention_and_what_was_guessed_when_it_was_made(predictor):
+    assert predictor.assumed == ("activation silu (model default)", "preprocess megvii (Megvii wrapping)")
+    assert predictor.convention == "preprocess megvii"
+
+
+# --- a network and what it was built from
+
+
+def test_prepared_network(nano_artifact):
+    spec = cvport.get_model("yolox")
+    prepared = prepare_network(spec, nano_artifact.weights, VariantOptions(input_size=(96, 96)))
+    assert prepared.plan.input_size == (96, 96)
+    assert prepared.checkpoint.origin == str(nano_artifact.weights)
+    assert tuple(prepared.network(torch.zeros(1, 3, 96, 96))) == spec.output_names
+
+
+def test_prepared_network_of_a_file_follows_its_seal(with_seal, nano_artifact, tmp_path):
+    spec = cvport.get_model("yolox")
+    path = with_seal(labels=["a", "b", "c"])
+    seal = read_seal(path)
+    plan = prepare_network(spec, nano_artifact.weights, seal=seal, path=path).plan
+    assert plan.input_size == plan.preprocess.input_size == (160, 160)
+    assert plan.labels == ("a", "b", "c")
+    with pytest.raises(WeightsError, match="seeded:0 are not the weights that the file was made from"):
+        prepare_network(spec, "seeded", seal=seal)

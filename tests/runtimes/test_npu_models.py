@@ -6,24 +6,23 @@ import cvport
 import pytest
 from cvport.exporters.gate.probes import scene
 from cvport.models.weights.files import seeded_checkpoint
-from cvport.runtimes.parity.measure import match_detections, measure_classes, measure_landmarks
+from cvport.runtimes.kinds.registry import get_kind
 
 BOXES = [(20.0, 10.0, 110.0, 80.0), (5.0, 30.0, 60.0, 90.0)]
 
 
 def difference(expected, found):
     """The largest difference that a user would see: of a score, or of a point in pixels."""
+    stats = get_kind(expected.kind).measure(expected, found)
     if isinstance(expected, cvport.Detections):
-        matching = match_detections(expected, found)
-        assert len(matching.pairs) == len(expected) > 0
-        assert not matching.candidate_only
-        assert all(pair.same_label for pair in matching.pairs)
-        return max(pair.score for pair in matching.pairs)
+        assert len(stats.pairs) == len(expected) > 0
+        assert not stats.unmatched
+        assert all(pair.labels[0] == pair.labels[1] for pair in stats.pairs)
+        return max(pair.score for pair in stats.pairs)
     if isinstance(expected, cvport.Landmarks):
-        return measure_landmarks(expected, found)["max"]
-    figures = measure_classes(expected, found)
-    assert figures["top1"]
-    return figures["max_prob"]
+        return stats.max
+    assert stats.top1
+    return stats.max_prob
 
 
 @pytest.fixture

@@ -189,6 +189,99 @@ def test_unknown_class(nano_artifact, name, hint):
     assert hint in caught.value.hint
 
 
+@pytest.mark.parametrize("names", ["CLASS_1", ["Class_1"], [1], ("1",)])
+def test_classes_in_any_case_and_as_numbers(nano_artifact, names):
+    with load(nano_artifact.onnx, backend="onnx", classes=names) as some:
+        assert some.classes == [1]
+
+
+def test_exact_name_wins_over_the_same_in_another_case(with_seal):
+    path = with_seal(labels=["Hand", "hand", "face"])
+    for names, ids in ((["hand"], [1]), (["Hand"], [0]), (["HAND"], [0, 1]), (["HAND", "hand"], [0, 1])):
+        with load(path, backend="onnx", classes=names) as some:
+            assert some.classes == ids
+
+
+def test_classes_by_the_names_that_are_printed(with_seal):
+    path = with_seal(labels=["face", "hand", "person"])
+    with load(path, backend="onnx", classes=["人手", "Face"]) as some:
+        assert some.classes == [1, 0]
+    with pytest.raises(UsageError, match="there is no class '脚'"):
+        load(path, backend="onnx", classes=["脚"])
+
+
+def test_thresholds_of_one_call(predictor, pictures, one_by_one):
+    before = predictor.postprocess_params
+    expected = one_by_one[0]
+    middle = float(expected.scores[len(expected) // 2])
+    assert len(predictor(pictures[0], score_threshold=middle)) == (expected.scores >= middle).sum()
+    assert len(predictor(pictures[0], score_threshold=0.02, iou_threshold=1.0)) > len(
+        predictor(pictures[0], score_threshold=0.02, iou_threshold=0.3)
+    )
+    (one,) = predictor.predict_batch(pictures[:1], score_threshold=1.0)
+    assert len(one) == 0
+    assert predictor.postprocess_params is before
+    assert_same(predictor(pictures[0]), expected, 0, 0)
+
+
+def test_thresholds_may_be_set(nano_artifact, pictures, one_by_one):
+    with load(nano_artifact.onnx, backend="onnx") as other:
+        assert (other.score_threshold, other.iou_threshold) == (0.3, 0.65)
+        other.score_threshold = CONF
+        assert_same(other(pictures[0]), one_by_one[0], 0, 0)
+        other.iou_threshold = 0.3
+        assert (other.postprocess_params.score_threshold, other.postprocess_params.iou_threshold) == (CONF, 0.3)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan"), "high", [0.5]])
+def test_thresholds_that_make_no_sense(predictor, pictures, value):
+    before = predictor.postprocess_params
+    with pytest.raises(UsageError, match="make no sense"):
+        predictor(pictures[0], score_threshold=value)
+    with pytest.raises(UsageError, match="make no sense"):
+        predictor.iou_threshold = value
+    assert predictor.postprocess_params is before
+
+
+def test_attribute_that_does_not_exist(predictor):
+    with pytest.raises(AttributeError):
+        predictor.score_treshold = 0.1
+
+
+# --- what cannot be used
+
+
+def test_one_missing_file_does_not_lose_the_rest(predictor, pictures, one_by_one):
+    images = [pictures[0], "gone.jpg", pictures[1], None]
+    with pytest.raises(InputError, match=r"no such file: gone\.jpg"):
+        predictor.predict_batch(images)
+    first, gone, second, none = predictor.predict_batch(images, on_error="return")
+    assert_same(first, one_by_one[0])
+    assert_same(second, one_by_one[1])
+    assert isinstance(gone, InputError)
+    assert "gone.jpg" in gone.message
+    assert isinstance(none, InputError)
+
+
+def test_nothing_that_can_be_used(predictor):
+    results, timing = predictor.predict_timed(["gone.jpg"] * 9, on_error="return")
+    assert [type(result) for result in results] == [InputError] * 9
+    assert timing == Timing(0, 0, 0, warmup=False)
+
+
+def test_fixed_batch_with_a_missing_file(nano_batch_2, pictures, one_by_one):
+    with load(nano_batch_2.onnx, backend="onnx", score_threshold=CONF) as fixed:
+        first, gone, second = fixed.predict_batch([pictures[0], "gone.jpg", pictures[1]], on_error="return")
+    assert isinstance(gone, InputError)
+    assert_same(first, one_by_one[0])
+    assert_same(second, one_by_one[1])
+
+
+def test_unknown_way_with_errors(predictor, pictures):
+    with pytest.raises(UsageError, match="there is no on_error 'ignore'"):
+        predictor.predict_batch(pictures[:1], on_error="ignore")
+
+
 # --- timing and closing
 
 
@@ -204,6 +297,24 @@ def test_timing_is_a_picture_s_mean(predictor, pictures, monkeypatch):
     monkeypatch.setattr("cvport.runtimes.predictor.time.perf_counter", lambda: next(ticks))
     _, timing = predictor.predict_timed(pictures)
     assert timing[:3] == pytest.approx([2 * 1000 / 11] * 3), "two pieces of one tick a stage"
+
+
+def test_timing_is_that_of_the_images_that_ran(predictor, pictures, monkeypatch):
+    ticks = iter(range(100))
+    monkeypatch.setattr("cvport.runtimes.predictor.time.perf_counter", lambda: next(ticks))
+    _, timing = predictor.predict_timed([pictures[0], "gone.jpg", pictures[1]], on_error="return")
+    assert timing[:3] == pytest.approx([1000 / 2] * 3)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_first_run_of_a_shape_is_marked(nano_artifact, pictures, monkeypatch, backend):
+    with load(nano_artifact.onnx, backend=backend, weights=nano_artifact.weights) as fresh:
+        runs = []
+        run = fresh.backend.run
+        monkeypatch.setattr(fresh.backend, "run", lambda inputs: runs.append(len(inputs["input"])) or run(inputs))
+        marked = [fresh.predict_timed(pictures[:count])[1].warmup for count in (1, 1, 2, 2, 1, 10)]
+    assert marked == [True, False, True, False, False, True]
+    assert runs == [1, 1, 2, 2, 1, 8, 2], "no extra run is made"
 
 
 def test_timing_of_nothing(predictor):

@@ -297,7 +297,7 @@ def test_version_1_of_an_exported_file_runs(nano_artifact, tmp_path, caplog):
     assert "sealed without a digest" in caplog.text
     entry.value = json.dumps(content | {"schema_version": 2})
     path.write_bytes(model.SerializeToString(deterministic=True))
-    with pytest.raises(ArtifactError, match="differs in: max_detections"):
+    with pytest.raises(ArtifactError, match="missing: max_detections"):
         load(path, backend="onnx")
 
 
@@ -324,7 +324,7 @@ def test_read_params_makes_tuples_of_lists():
 def test_older_parameters_take_the_defaults_of_what_they_lack():
     assert read_params(Params, {"size": [1, 2]}, "x", legacy=True) == Params((1, 2))
     for content in ({"scale": 1.0}, {"size": [1, 2], "mean": 2}):
-        with pytest.raises(ArtifactError, match=r"differs in: (size|mean)"):
+        with pytest.raises(ArtifactError, match=r"(missing: size|unknown: mean)"):
             read_params(Params, content, "x", legacy=True)
 
 
@@ -338,18 +338,18 @@ def test_parameters_of_a_model_survive_json(params):
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
-        ({"size": [1, 2], "names": []}, "scale"),
-        ({"size": [1, 2], "scale": 1, "names": [], "mean": 2}, "mean"),
-        ({"scales": 1}, "names, scale, scales, size"),
-        ({}, "names, scale, size"),
-        (None, "names, scale, size"),
-        ([1, 2], "names, scale, size"),
+        ({"size": [1, 2], "names": []}, "it does not fit Params (missing: scale)"),
+        ({"size": [1, 2], "scale": 1, "names": [], "mean": 2}, "it does not fit Params (unknown: mean)"),
+        ({"scales": 1}, "it does not fit Params (unknown: scales; missing: names, scale, size)"),
+        ({}, "it does not fit Params (missing: names, scale, size)"),
+        (None, "it does not fit Params: None is no object"),
+        ([1, 2], "it does not fit Params: [1, 2] is no object"),
     ],
 )
 def test_read_params_wants_the_very_fields(content, wrong):
     with pytest.raises(ArtifactError) as caught:
         read_params(Params, content, "the sealed preprocessing of a.onnx")
-    assert caught.value.message == f"the sealed preprocessing of a.onnx does not fit Params (differs in: {wrong})"
+    assert caught.value.message == f"the sealed preprocessing of a.onnx cannot be used: {wrong}"
     assert caught.value.hint
 
 

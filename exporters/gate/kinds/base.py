@@ -63,7 +63,9 @@ class GateKind:
             each threshold moved by its tolerance.
         candidates: Number of best candidates that untrained networks and empty images are compared on; None where
             a result is never empty.
-        amount: (result) -> how much it finds; None where a result says nothing about whether the network sees well.
+        found_in_both: (result of an image, result of its mirror image, width in pixels) -> the sum of scores of what is
+            found in both, less that of what is found in one alone; None where a result says nothing about whether the
+            network sees well.
 
     """
 
@@ -71,4 +73,4 @@ class GateKind:
     device: DecodedLimit
     vary: Callable[..., Sequence[Result]] = lambda *_: ()
     candidates: int | None = None
-    amount: Callable[[Any], float] | None = None
+    found_in_both: Callable[[Any, Any, int], float] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ....runtimes.kinds.detections import DetectionLimit, DetectionStats, measure
@@ -10,7 +11,7 @@ from .base import SEEN_ON_DEVICES, GateKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ....models.results import Result
+    from ....models.results import Detections, Result
     from ....runtimes.backends.base import Array
     from .base import Decode
 
@@ -22,6 +23,8 @@ _MIN_SCORE, _MIN_PX = 1e-5, 1e-2
 _MAX_IOU_LOSS = 0.5  # boxes are paired from this IoU on
 # Overlaps nearer than this to the suppression threshold may fall on either side of it, whatever the limits.
 _IOU_SLACK = 2e-3
+# IoU from which on a box and one of the mirror image are the same object.
+_SAME_PLACE = 0.5
 # Of the best candidates, so many may change places with those that come after.
 _FEW, _MANY = 2, 10
 
@@ -71,10 +74,18 @@ def _vary(
     return variants
 
 
+def _found_in_both(detections: Detections, mirrored: Detections, width: int) -> float:
+    boxes = mirrored.boxes.copy()
+    boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
+    stats = measure(detections, replace(mirrored, boxes=boxes))
+    paired = sum(float(detections.scores[pair.index]) for pair in stats.pairs if pair.iou > _SAME_PLACE)
+    return 2 * paired - float(detections.scores.sum() + mirrored.scores.sum()) / 2
+
+
 GATE = GateKind(
     derive=_derive,
     device=DetectionLimit(score=1e-2, px=1.0, iou=0.5, mean_score=1e-4, derived=SEEN_ON_DEVICES),
     vary=_vary,
     candidates=BEST,
-    amount=lambda detections: float(detections.scores.sum()),
+    found_in_both=_found_in_both,
 )

@@ -11,7 +11,7 @@ from cvport.exporters.commands.doctor import examine
 from cvport.runtimes.commands.console import run_command
 
 
-def test_legs_and_versions(capsys):
+def test_legs_and_versions(no_torch_npu, capsys):
     assert run_command(cvexport, ["doctor"]) == 0
     text = capsys.readouterr().out
     assert "torch_npu                missing; pip install 'cvport[npu]'" in text

@@ -105,7 +105,7 @@ def test_altered_and_damaged_captures_are_refused(published, capture, tmp_path, 
     assert "was altered" in capsys.readouterr().err
 
 
-def test_capture_needs_the_device(tmp_path, capsys):
+def test_capture_needs_the_device(no_torch_npu, tmp_path, capsys):
     assert run_command(cvexport, ["capture", "yolox", "--weights", "seeded", "-o", str(tmp_path / "c.npz")]) == 5
     assert "torch_npu is not installed" in capsys.readouterr().err
 

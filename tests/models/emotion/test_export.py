@@ -10,7 +10,7 @@ import pytest
 import torch
 from cvport.models.emotion.spec import SPEC
 from cvport.models.weights.checkpoint import Checkpoint
-from cvport.runtimes.parity.measure import measure_tensor
+from cvport.runtimes.parity.tensors import measure_tensor
 from cvport.runtimes.seal import KEY
 from helpers.gate import Exported, failed, failed_names
 

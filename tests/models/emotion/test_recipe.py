@@ -32,7 +32,7 @@ def test_shapes_and_scales(small):
 
 @pytest.fixture(scope="module")
 def inputs():
-    pictures = [view.image for case in built_in_cases("dynamic") for view in case.views]
+    pictures = [region.image for case in built_in_cases("dynamic") for region in case.regions]
     return np.stack([preprocess(picture, PreprocessParams())[0] for picture in pictures])
 
 

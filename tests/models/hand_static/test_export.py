@@ -74,7 +74,7 @@ def test_the_file_holds_the_form_for_onnx_runtime(made):
 def test_the_file_classifies_pictures_by_name(made, tmp_path):
     path = tmp_path / "hand_static.onnx"
     path.write_bytes(made.onnx)
-    pictures = [view.image for case in built_in_cases("dynamic") for view in case.views]
+    pictures = [region.image for case in built_in_cases("dynamic") for region in case.regions]
     with cvport.load(path, backend="onnx") as predictor:
         results = predictor.predict_batch(pictures)
     inputs = np.stack([preprocess(picture, made.plan.preprocess)[0] for picture in pictures])

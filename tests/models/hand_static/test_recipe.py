@@ -30,7 +30,7 @@ def test_slopes_are_as_trained_ones():
 
 @pytest.fixture(scope="module")
 def inputs():
-    pictures = [view.image for case in built_in_cases("dynamic") for view in case.views]
+    pictures = [region.image for case in built_in_cases("dynamic") for region in case.regions]
     return torch.from_numpy(np.stack([preprocess(picture, PreprocessParams())[0] for picture in pictures]))
 
 

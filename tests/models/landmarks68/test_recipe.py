@@ -21,7 +21,7 @@ def state():
 
 @pytest.fixture(scope="module")
 def inputs():
-    images = [view.image for case in built_in_cases("dynamic") for view in case.views]
+    images = [region.image for case in built_in_cases("dynamic") for region in case.regions]
     return torch.from_numpy(np.stack([preprocess(image, PreprocessParams())[0] for image in images]))
 
 

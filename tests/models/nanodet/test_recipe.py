@@ -29,7 +29,7 @@ def test_bins_are_numbered():
 
 @pytest.fixture(scope="module")
 def inputs():
-    pictures = [picture for case in built_in_cases("dynamic") for picture in (view.image for view in case.views)]
+    pictures = [region.image for case in built_in_cases("dynamic") for region in case.regions]
     return np.stack([preprocess(picture, PreprocessParams())[0] for picture in pictures])
 
 

@@ -39,6 +39,7 @@ def test_a_path_is_never_an_address():
 def test_the_home_folder_is_resolved(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert parse_address("~/a.pth").path == tmp_path / "a.pth"
+    assert parse_address("~nobody-of-that-name/a.pth").path == Path("~nobody-of-that-name/a.pth")
 
 
 @pytest.mark.parametrize("text", ["seeded:x", "seeded:-1", "seeded:1.5", "seeded:\u0663"])

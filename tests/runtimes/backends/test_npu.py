@@ -109,8 +109,7 @@ def reason(device=None):
     return cause, hint
 
 
-def test_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch_npu", None)
+def test_not_installed(no_torch_npu):
     assert reason() == ("torch_npu is not installed", "Install it: pip install 'cvport[npu]'")
 
 

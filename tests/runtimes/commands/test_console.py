@@ -231,7 +231,7 @@ def test_failures_are_printed(capsys):
 # --- the overview
 
 
-def test_overview():
+def test_overview(no_torch_npu):
     lines = overview().splitlines()
     text = "\n".join(lines)
     assert len(lines) <= 20

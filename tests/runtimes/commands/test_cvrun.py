@@ -20,7 +20,7 @@ import torch
 from cvport.runtimes.commands import cvrun as cli
 from cvport.runtimes.commands.cvrun import cvrun
 from cvport.runtimes.kinds import drawing
-from cvport.runtimes.predictor import load
+from cvport.runtimes.load import load
 from cvport.runtimes.sources import files
 from PIL import Image
 
@@ -68,6 +68,7 @@ def test_json_equals_the_predictor(run, nano_artifact, write_picture):
         for result, path in zip(content["results"], paths, strict=True):
             height, width = cvport.read_image(path).shape[:2]
             timing = result.pop("timing_ms")
+            assert result.pop("warmup", False) == (path == paths[0])
             assert result == {"source": str(path), "width": width, "height": height, **predictor(path).to_dict()}
             assert result["detections"]
             assert list(timing) == ["preprocess", "network", "postprocess"]
@@ -307,7 +308,7 @@ def test_tiny_and_elongated_pictures(run, size):
     ("args", "message"),
     [
         (["-m", "yolo"], "there is no model 'yolo'\n  Did you mean 'yolox'?"),
-        (["-m", "yolox.pth"], "there is no model 'yolox.pth'"),
+        (["-m", "yolox.pth"], "-m MODEL --weights yolox.pth --backend torch"),
         (["--conf", "1.5"], "--conf"),
         (["--conf", "high"], "--conf"),
         (["--iou", "-1"], "--iou"),
@@ -534,7 +535,11 @@ def test_summary_counts_and_times(run, write_picture):
     Path("set/c.png").touch()
     done = run("--format", "jsonl", "set")
     assert (done.code, len(done.out.splitlines())) == (3, 3)
-    assert done.err.splitlines()[-1].startswith("2 images, 1 error")
+    assert re.fullmatch(
+        r"2 images, 1 error, [\d.]+ \+ [\d.]+ \+ [\d.]+ ms per image \(preprocess \+ network \+ postprocess\), "
+        r"[\d.]+ images/s, warm-up left out",
+        done.err.splitlines()[-1],
+    )
     assert run("set/a.png").err == "", "one image needs no summary"
     assert run("-q", "set/a.png", "set/b.png").err == ""
 
@@ -612,6 +617,25 @@ def test_assumption_is_told_in_every_run_and_once_more_where_nothing_was_found(r
     assert hint.startswith("hint: nothing was found")
     assert hint.endswith("export it again with --preprocess megvii or --preprocess megvii-legacy")
     assert "hint" not in run("--conf", 1, "gone.png").err, "nothing was looked at"
+
+
+@pytest.mark.parametrize(
+    ("weights", "assumed", "tries"),
+    [
+        ("yolox_nano_coco.safetensors", "preprocess easycv (model default)", "try --preprocess megvii, "),
+        ("yolox_nano_hand.pth", "preprocess megvii (Megvii wrapping)", "try --preprocess easycv, "),
+    ],
+)
+def test_wrong_guess_about_trained_weights_is_told(invoke, real, weights, assumed, tries):
+    options = ["-m", "yolox", "--weights", real / weights, "--backend", "torch", real / "images/hand_static.jpg"]
+    header, hint = invoke(cvrun, *options).err.splitlines()
+    assert header.startswith("assumed: ")
+    assert assumed in header
+    assert tries in hint
+    right = tries.split()[2].strip(",")
+    done = invoke(cvrun, *options, "--preprocess", right, "--activation", "silu")
+    assert (done.code, done.err) == (0, "")
+    assert "  1 detection  " in done.out
 
 
 def test_nothing_found_without_an_assumption_is_a_result(run, write_picture):

@@ -40,13 +40,13 @@ def test_header_of_made_up_things():
 
 
 def test_hint_names_the_other_choices():
-    (line,) = notes.empty_hint(made(*GUESS))
-    assert line == (
-        f"hint: nothing was found; {GUESS[0]}, {GUESS[1]} was assumed: "
-        "try --preprocess easycv or --preprocess megvii-legacy or --activation relu"
-    )
+    lead = "hint: nothing was found in any image under what was assumed; "
+    (line,) = notes.empty_hint(made(*reversed(GUESS)))
+    assert line == f"{lead}try --preprocess easycv, --preprocess megvii-legacy or --activation relu"
+    (line,) = notes.empty_hint(made(GUESS[1]))
+    assert line == f"{lead}try --activation relu"
     (line,) = notes.empty_hint(made(GUESS[0], seal=object()))
-    assert line.endswith("export it again with --preprocess easycv or --preprocess megvii-legacy")
+    assert line == f"{lead}export it again with --preprocess easycv or --preprocess megvii-legacy"
     assert notes.empty_hint(made()) == []
     assert notes.empty_hint(made("labels COCO (80 classes)")) == []
 

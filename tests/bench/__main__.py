@@ -1,6 +1,6 @@
 """Measures what cvport promises about speed, prints a table a section, writes everything as JSON.
 
-    PYTHONPATH=tests python tests/bench/run.py [--quick] [--json bench.json]
+    PYTHONPATH=tests python -m bench [--quick] [--json bench.json]
         [stages] [models] [forms] [npu] [peers] [cold] [export]
 
 Needs the ``dev`` extra and rtmlib 0.0.15 (``pip install --no-deps rtmlib==0.0.15``); ``make bench`` brings both.
@@ -21,18 +21,19 @@ from typing import Any
 
 import click
 from cvport.errors import CvportError
-from figures import Row, Section
 from rich.console import Console
 from rich.table import Table
 
+from .figures import Row, Section
+
 _SECTIONS = {
-    "stages": "stages:measure_stages",
-    "models": "models:measure_models",
-    "forms": "forms:measure_forms",
-    "npu": "npu:measure_npu",
-    "peers": "peers:measure_peers",
-    "cold": "cold:measure_cold",
-    "export": "exporting:measure_export",
+    "stages": ".stages:measure_stages",
+    "models": ".models:measure_models",
+    "forms": ".forms:measure_forms",
+    "npu": ".npu:measure_npu",
+    "peers": ".peers:measure_peers",
+    "cold": ".cold:measure_cold",
+    "export": ".exporting:measure_export",
 }
 # Of a table that is not printed to a terminal.
 _WIDTH = 140
@@ -64,7 +65,7 @@ def main(sections: tuple[str, ...], quick: bool, path: Path) -> None:
         with console.status(f"measuring {name}") if console.is_terminal else console.capture():
             before = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
             module, _, function = _SECTIONS[name].partition(":")
-            section = _measure(getattr(importlib.import_module(module), function), quick)
+            section = _measure(getattr(importlib.import_module(module, __package__), function), quick)
         show(console, section)
         record["sections"][name] = {**section.to_dict(), "load_before": before}
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Measures what cvport promises about speed: ``python -m bench``, with tests on the path."""

@@ -100,7 +100,8 @@ def export_nano(folder: Path, batch: str | int = "dynamic") -> NanoArtifact:
     state = SPEC.seeded(0, megvii_variant("nano", 3))
     weights = folder / "nano.pth"
     torch.save({"model": {key: torch.from_numpy(value) for key, value in state.items()}}, weights)
-    options = cvport.VariantOptions(input_size=(160, 160))
+    # Nothing is left to a guess, which every run would tell.
+    options = cvport.VariantOptions(input_size=(160, 160), preprocess="megvii", activation="silu")
     artifact = cvport.export("yolox", weights=weights, options=options, output=folder / "artifacts", batch=batch)
     return NanoArtifact(artifact.onnx, weights)
 

@@ -192,7 +192,9 @@ def test_required_leg_that_cannot_run_is_incomplete(tmp_path):
 def test_export_needs_both_of_its_legs(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="without the onnx leg"):
         export("yolox", weights="seeded", output=tmp_path / "out", backends=["torch"])
-    monkeypatch.setattr(module, "unavailable_reason", lambda name: "gone\nhint" if name == "torch" else None)
+    monkeypatch.setattr(
+        "cvport.exporters.gate.legs.unavailable_reason", lambda name: "gone\nhint" if name == "torch" else None
+    )
     with pytest.raises(BackendError, match="an export needs torch: gone") as error:
         export("yolox", weights="seeded", output=tmp_path / "out")
     assert error.value.exit_code == 5

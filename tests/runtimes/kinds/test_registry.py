@@ -13,5 +13,5 @@ def test_names_lead_to_their_kinds(name):
 
 @pytest.mark.parametrize("get", [get_kind, get_gate_kind])
 def test_an_unknown_kind_is_named(get):
-    with pytest.raises(UsageError, match="this version of cvport .* kind .*'poems'"):
+    with pytest.raises(UsageError, match=r"this version of cvport .* kind .*'poems'"):
         get("poems")

@@ -19,6 +19,14 @@ if importlib.util.find_spec("torch_npu") is not None:
     os.environ["TORCH_DEVICE_BACKEND_AUTOLOAD"] = "0"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's cache as it is: commands and tests have one of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of the ground truth."""
@@ -92,7 +100,8 @@ def export_nano(folder: Path, batch: str | int = "dynamic") -> NanoArtifact:
     state = SPEC.seeded(0, megvii_variant("nano", 3))
     weights = folder / "nano.pth"
     torch.save({"model": {key: torch.from_numpy(value) for key, value in state.items()}}, weights)
-    options = cvport.VariantOptions(input_size=(160, 160))
+    # Nothing is left to a guess, which every run would tell.
+    options = cvport.VariantOptions(input_size=(160, 160), preprocess="megvii", activation="silu")
     artifact = cvport.export("yolox", weights=weights, options=options, output=folder / "artifacts", batch=batch)
     return NanoArtifact(artifact.onnx, weights)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 8
 _SHOWN_LABELS = 3
+_TIERS = ("tensors", "decoded", "spread", "seal")
 
 
 class Nearest(NamedTuple):
@@ -173,7 +174,7 @@ def _decisions(record: Record) -> Iterator[str]:
 
 def _notes(record: Record) -> list[str]:
     """Return what did not pass, and what was within tolerance of a threshold."""
-    failed = [entry for entry in record.comparisons if entry.verdict != "passed" and entry.counts]
+    failed = _failed(record)
     borderline = [text for entry in record.comparisons for text in entry.borderline if entry.counts]
     lines = []
     if borderline:
@@ -195,9 +196,15 @@ def _worst(verdicts: Sequence[str]) -> str:
     return next((verdict for verdict in ("failed", "uninformative") if verdict in verdicts), "passed")
 
 
+def _failed(record: Record) -> list[Entry]:
+    """Return what did not pass and counts: what was computed first, then what the file says about itself."""
+    failed = [entry for entry in record.comparisons if entry.verdict != "passed" and entry.counts]
+    return sorted(failed, key=lambda entry: _TIERS.index(entry.tier))
+
+
 def failure(record: Record) -> str:
     """Return in one sentence what failed first, of those comparisons that count."""
-    failed = [entry for entry in record.comparisons if entry.verdict != "passed" and entry.counts]
+    failed = _failed(record)
     counted = [entry for entry in record.comparisons if entry.counts]
     where = " ".join(part for part in (failed[0].legs, failed[0].tier, failed[0].case, failed[0].what) if part)
     reasons = "; ".join(failed[0].reasons[:2])

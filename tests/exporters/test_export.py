@@ -17,8 +17,10 @@ from cvport import BackendError, ParityFailed, ParityIncomplete, UsageError, Var
 from cvport.exporters import export as module
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.export import export
+from cvport.exporters.gate import legs
 from cvport.exporters.publish import verify_sums
 from cvport.runtimes.commands.console import run_command
+from helpers.gate import with_digest
 
 OPTIONS = VariantOptions(input_size=(160, 160))
 
@@ -47,7 +49,7 @@ def spoil(monkeypatch):
         tensor = next(t for t in model.graph.initializer if t.name == "head.obj_preds.0.weight")
         value = onnx.numpy_helper.to_array(tensor) * np.float32(1.01)
         tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
-        return model.SerializeToString()
+        return with_digest(model)
 
     monkeypatch.setattr(module, "make_onnx", make_onnx)
 
@@ -191,7 +193,7 @@ def test_required_leg_that_cannot_run_is_incomplete(tmp_path):
 def test_export_needs_both_of_its_legs(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="without the onnx leg"):
         export("yolox", weights="seeded", output=tmp_path / "out", backends=["torch"])
-    monkeypatch.setattr(module, "unavailable_reason", lambda name: "gone\nhint" if name == "torch" else None)
+    monkeypatch.setattr(legs, "unavailable_reason", lambda name: "gone\nhint" if name == "torch" else None)
     with pytest.raises(BackendError, match="an export needs torch: gone") as error:
         export("yolox", weights="seeded", output=tmp_path / "out")
     assert error.value.exit_code == 5

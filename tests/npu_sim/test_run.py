@@ -31,7 +31,7 @@ def test_cvrun_takes_the_npu(tmp_path):
     options = ("--weights", "nano.pth", "--input-size", "160", "--conf", "0.05", "--format", "json", "a.png")
     done = run("--devices", 2, "cvrun", *options, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("note: the Ascend NPU is simulated\nbackend: npu on npu:0\n")
+    assert done.stderr.startswith("note: the Ascend NPU is simulated\nbackend: npu on npu:0; assumed: ")
     result = json.loads(done.stdout)
     assert (result["backend"], result["device"]) == ("npu", "npu:0")
     assert len(result["results"][0]["detections"]) > 0

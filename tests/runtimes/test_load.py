@@ -360,8 +360,17 @@ def test_guesses_are_told(nano_artifact):
         assert predictor.convention == "preprocess easycv"
 
 
-def test_file_tells_its_convention_and_what_was_guessed_when_it_was_made(predictor):
-    assert predictor.assumed == ("activation silu (model default)", "preprocess megvii (Megvii wrapping)")
+def test_file_tells_what_was_guessed_when_it_was_made(nano_artifact, with_seal):
+    sealed = read_seal(nano_artifact.onnx).weights
+    guess = "preprocess megvii (Megvii wrapping)"
+    with load(with_seal(weights={**sealed, "assumed": [guess]}), backend="onnx") as predictor:
+        assert predictor.assumed == (guess,)
+    with load(with_seal(weights={**sealed, "assumed": guess}), backend="onnx") as predictor:
+        assert predictor.assumed == ()
+
+
+def test_file_tells_its_convention(predictor):
+    assert predictor.assumed == ()
     assert predictor.convention == "preprocess megvii"
 
 

@@ -18,3 +18,13 @@ def test_the_recorded_network_input(shared, golden, name, part):
     # The processor's other implementation rounds elsewhere.
     scaled = resize_antialiased(image, (224, 224))[..., ::-1].astype(int)
     assert np.abs(scaled - golden.arrays[f"{name}.{part}.tv.resized_uint8"]).max() <= 1
+
+
+def test_an_even_image_becomes_red_green_blue_in_minus_one_to_one():
+    """The values of any image that is all blue 255, green 51, red 0; needs no recorded ones."""
+    image = np.full((30, 50, 3), (255, 51, 0), np.uint8)
+    values, _ = preprocess(image, PreprocessParams())
+    assert values.shape == (3, 224, 224)
+    assert values.dtype == np.float32
+    for plane, expected in zip(values, (-1, -0.6, 1), strict=True):
+        np.testing.assert_allclose(plane, expected, rtol=0, atol=1e-6)

@@ -285,7 +285,7 @@ def test_as_image_takes_paths_and_arrays(tmp_path, rgb):
         [[[0, 0, 0]]],
         Image.new("RGB", (5, 4)),
     ],
-    ids=repr,
+    ids=lambda image: "PIL image" if isinstance(image, Image.Image) else repr(image),
 )
 def test_as_image_refuses_the_rest(image):
     with pytest.raises(InputError, match="an image") as caught:

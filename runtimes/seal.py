@@ -19,6 +19,7 @@ from .digests import cached_digest
 from .onnx_file import hash_outside, hash_stream_outside, read_header
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from ..models.spec import ModelSpec
@@ -180,18 +181,32 @@ def sealed_model(seal: Seal, path: object) -> ModelSpec:
         ArtifactError: The model is not installed here, or its package is broken.
 
     """
-    package = seal.tools.get(MODEL_PACKAGE)
+    return recorded_model({"model": seal.model, "tools": seal.tools}, path)
+
+
+def recorded_model(sealed: Mapping[str, Any], where: object) -> ModelSpec:
+    """Return the model that is named in the JSON form of a seal, or in a part of it.
+
+    Args:
+        sealed: ``model``, and ``tools`` where they are known.
+        where: What holds it, for messages.
+
+    Raises:
+        ArtifactError: The model is not installed here, or its package is broken.
+
+    """
+    name, package = sealed["model"], sealed.get("tools", {}).get(MODEL_PACKAGE)
     try:
-        return get_model(seal.model)
+        return get_model(name)
     except UsageError as error:
-        if is_known(seal.model):
-            raise ArtifactError(f"{path} cannot be run: {error.message}", error.hint) from error
+        if is_known(name):
+            raise ArtifactError(f"{where} cannot be used: {error.message}", error.hint) from error
         if isinstance(package, str):
             raise ArtifactError(
-                f"{path} holds {seal.model!r}, a model of {package}, which is not installed",
+                f"{where} holds {name!r}, a model of {package}, which is not installed",
                 f"Install the package: pip install {package.partition(' ')[0]}",
             ) from error
-        raise ArtifactError(f"{path} holds {seal.model!r}, a model unknown to this version", error.hint) from error
+        raise ArtifactError(f"{where} holds {name!r}, a model unknown to this version", error.hint) from error
 
 
 def content_digest(path: Path) -> str:

@@ -20,7 +20,7 @@ from ...errors import ArtifactError, WeightsError
 from ...models.registry import get_model
 from ...models.weights.digest import sha256_file
 from ...runtimes.load import find_exported_file, prepare_network
-from ...runtimes.seal import read_seal
+from ...runtimes.seal import read_seal, sealed_model
 from ..publish import replace_files, verify_sums
 from ..report.record import comparison_entries, environment, leg_entry, read_record
 from .evidence import describe, evidence_arrays, rebuild_reference, rounding_from_dict
@@ -139,7 +139,7 @@ def make_capture(
     progress("loading weights")
     path = find_exported_file(model)
     seal = None if path is None else read_seal(path)
-    spec = get_model(str(model) if seal is None else seal.model)
+    spec = get_model(str(model)) if seal is None else sealed_model(seal, path)
     prepared = prepare_network(spec, weights, options, seal=seal, offline=offline, cache_dir=cache_dir)
     checkpoint, plan, network = prepared.checkpoint, prepared.plan, prepared.network
     progress("running PyTorch")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ...models.registry import get_model
 from ...runtimes.kinds.registry import get_kind
 from ...runtimes.parity.limits import DecodedLimit, Limits, TensorLimit
 from ...runtimes.parity.tensors import TensorStats
 from ...runtimes.predictor import Region
-from ...runtimes.seal import read_params
+from ...runtimes.seal import read_params, recorded_model
 from .kinds.base import Decoder
 from .reference import CaseReference, Reference, decode_rows
 from .rounding import Rounding
@@ -57,7 +56,7 @@ def rebuild_reference(arrays: Mapping[str, Any], described: Mapping[str, Any], s
         seal: What the exported file was meant to say about itself.
 
     """
-    spec = get_model(seal["model"])
+    spec = recorded_model(seal, "the evidence")
     preprocess_type, postprocess_type = spec.params_types
     preprocess = read_params(preprocess_type, seal["preprocess"], "the recorded preprocessing")
     postprocess = read_params(postprocess_type, seal["postprocess"], "the recorded postprocessing")

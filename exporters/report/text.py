@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...models.registry import get_model
 from ...runtimes.kinds.registry import get_kind
 from ...runtimes.parity.limits import share_of_limit
+from ...runtimes.seal import recorded_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from ...runtimes.kinds.base import Kind
     from .record import Entry, LegEntry, Record
 
 _SHOWN = 8
@@ -66,7 +67,7 @@ def nearest_to_limit(record: Record) -> Nearest | None:
 
 def _shares(record: Record) -> Iterator[Nearest]:
     """Yield every compared figure as a share of its limit."""
-    bounds = get_kind(get_model(record.model).kind).bounds
+    bounds = _kind(record).bounds
     limits = {f"{first}-{name}": leg.limits for name, leg in record.legs.items() for first in leg.against}
     for entry in record.comparisons:
         if not entry.counts or entry.legs not in limits:
@@ -127,12 +128,18 @@ def _pair_tables(record: Record, legs: str, limits: Mapping[str, Any]) -> list[s
             f"{name:{width}} {figures['max_abs']:10.2e} {limit['max_abs']:10.2e} {figures['mean_abs']:10.2e}"
             f" {figures['cosine']:12.9f}  {_worst(verdicts)}"
         )
-    return [*lines, "", *_decoded_table(record.model, chosen, limits["decoded"])]
+    return [*lines, "", *_decoded_table(_kind(record), chosen, limits["decoded"])]
 
 
-def _decoded_table(model: str, comparisons: Sequence[Entry], limits: Mapping[str, Any]) -> list[str]:
+def _kind(record: Record) -> Kind:
+    """Return the kind of result that was compared."""
+    tools = record.seal.get("tools", {})
+    return get_kind(recorded_model({"model": record.model, "tools": tools}, "the record").kind)
+
+
+def _decoded_table(kind: Kind, comparisons: Sequence[Entry], limits: Mapping[str, Any]) -> list[str]:
     """Return a line per image, with the columns of its kind of result, and one of the limits."""
-    columns = get_kind(get_model(model).kind).table
+    columns = kind.table
     rows = [("decoded", [column.title for column in columns], "verdict")]
     for entry in comparisons:
         if entry.tier == "decoded":

@@ -27,6 +27,7 @@ from cvport.runtimes.seal import (
     read_seal,
     sealed_model,
 )
+from helpers.plugins import install
 
 PATH = Path("folder/some.onnx")
 SEAL = Seal(
@@ -372,3 +373,16 @@ def test_values_that_make_no_sense_are_refused(part, name, value):
     assert read_params(kinds[part], good, "it")
     with pytest.raises(ArtifactError):
         read_params(kinds[part], {**good, name: value}, "it")
+
+
+def test_model_of_a_package_that_is_broken_or_missing(tmp_path, monkeypatch):
+    text = replace(SEAL, model="fish", tools={"model": "cvport-fish 1.2"}).to_json()
+    error = refused(text)
+    assert error.message == f"{PATH} holds 'fish', a model of cvport-fish 1.2, which is not installed"
+    assert error.hint == "Install the package: pip install cvport-fish"
+    install(tmp_path, "cvport-fish", {"fish": "no_such_module:SPEC"})
+    monkeypatch.syspath_prepend(tmp_path)
+    error = refused(text)
+    assert error.message.startswith(f"{PATH} cannot be used: the model 'fish' of cvport-fish 1.2 cannot be used: ")
+    assert "No module named 'no_such_module'" in error.message
+    assert "pip uninstall cvport-fish" in error.hint

@@ -146,11 +146,17 @@ def test_an_installed_package_is_exported_run_and_removed(kind, site, tmp_path, 
         try:
             assert name not in call(capsys, cvexport, "list")[1]
             assert not is_known(name)
-            code, _, err = call(capsys, cvrun, "-m", f"artifacts/{name}/{name}.onnx", "--backend", "onnx", "a.png")
-            assert code == 4
             package = f"cvport-{name.replace('_', '-')}"
-            assert f"holds {name!r}, a model of {package} 0.1.0, which is not installed" in err
-            assert f"pip install {package}" in err
+            file = f"artifacts/{name}/{name}.onnx"
+            for command in (
+                (cvrun, "-m", file, "--backend", "onnx", "a.png"),
+                (cvrun, "-m", name, "--backend", "onnx", "a.png"),
+                (cvexport, "parity", file),
+            ):
+                code, _, err = call(capsys, *command)
+                assert code == 4
+                assert f"holds {name!r}, a model of {package} 0.1.0, which is not installed" in err
+                assert f"pip install {package}" in err
         finally:
             for path in hidden.iterdir():
                 path.rename(site / path.name)

@@ -215,6 +215,49 @@ def test_imports_run_one_way(folder, above):
         assert not any(above & set(name.split(".")) for name in imports(path)), path
 
 
+def imported_files(path: Path) -> set[Path]:
+    """Return the files of the package that a file imports when it runs, in functions too; not for type checking."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in typing:
+            folder = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            places = [folder, *(folder / alias.name for alias in node.names)]
+            found |= {place.with_suffix(".py") for place in places if place.with_suffix(".py").is_file()}
+    return found
+
+
+def circles(graph: dict[Path, set[Path]]) -> list[list[str]]:
+    """Return the files of each circle that a walk along the imports meets."""
+    met, done = [], set()
+
+    def visit(path: Path, trail: list[Path]) -> None:
+        if path in trail:
+            met.append([step.relative_to(ROOT).as_posix() for step in trail[trail.index(path) :]])
+        elif path not in done:
+            for target in graph[path]:
+                visit(target, [*trail, path])
+            done.add(path)
+
+    for path in graph:
+        visit(path, [])
+    return met
+
+
+def test_no_circle_of_files():
+    graph = {path: imported_files(path) for path in sources()}
+    assert sum(map(len, graph.values())) > 300
+    assert circles(graph) == []
+    first, second = list(graph)[:2]
+    assert circles({first: {second}, second: {first}}), "a circle is seen"
+
+
 # --- python -m cvport
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from ...runtimes.kinds.registry import get_kind
@@ -65,12 +65,12 @@ def rebuild_reference(arrays: Mapping[str, Any], described: Mapping[str, Any], s
     for i, entry in enumerate(described["cases"]):
         outputs = {name: arrays[f"{i}/output/{name}"] for name in spec.output_names}
         regions = [Region(arrays[f"{i}/picture/{j}"], box) for j, box in enumerate(entry["boxes"])]
-        frames = [spec.preprocess(region.image, preprocess, **region.place())[1] for region in regions]
-        results = decode_rows(decoder, outputs, frames, entry["best"])
+        transforms = [spec.preprocess(region.image, preprocess, **region.place())[1] for region in regions]
+        results = decode_rows(decoder, outputs, transforms, entry["best"])
         cases.append(
-            CaseReference(entry["name"], regions, arrays[f"{i}/input"], frames, outputs, results, entry["best"])
+            CaseReference(entry["name"], regions, arrays[f"{i}/input"], transforms, outputs, results, entry["best"])
         )
-    floor = {name: TensorStats(**_numbers(stats)) for name, stats in described["noise_floor"].items()}
+    floor = {name: _stats(stats) for name, stats in described["noise_floor"].items()}
     return Reference(decoder, preprocess, cases, floor, limits_from_dict(described["limits"], spec.kind))
 
 
@@ -88,13 +88,19 @@ def limits_from_dict(content: Mapping[str, Any], kind: str) -> Limits:
 
 def rounding_from_dict(content: Mapping[str, Any], kind: str) -> Rounding:
     """Return what `Rounding.to_dict` wrote."""
-    tensors = {name: TensorStats(**_numbers(stats)) for name, stats in content["tensors"].items()}
+    tensors = {name: _stats(stats) for name, stats in content["tensors"].items()}
     return Rounding(tensors, _decoded(content["decoded"], kind))
 
 
 def _decoded(content: Mapping[str, Any], kind: str) -> DecodedLimit:
     limit: DecodedLimit = get_kind(kind).limit(**_numbers(content))
     return limit
+
+
+def _stats(content: Mapping[str, Any]) -> TensorStats:
+    """Return statistics as recorded; what only older versions measured is left out."""
+    known = {entry.name for entry in fields(TensorStats)}
+    return TensorStats(**{name: value for name, value in _numbers(content).items() if name in known})
 
 
 def _numbers(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -154,11 +154,11 @@ def _ran(leg: Leg, predictor: Predictor, reference: Reference) -> LegRun:
     made = []
     for case in reference.cases:
         outputs = backend.run({reference.spec.input_name: case.inputs})
-        inputs, frames = predictor.prepare(case.regions)
+        inputs, transforms = predictor.prepare(case.regions)
         own = outputs
         if not np.array_equal(inputs[: len(case.inputs)], case.inputs):
             own = backend.run({reference.spec.input_name: inputs})
-        made.append(LegCase(outputs, decode_rows(decoder, own, frames, case.best)))
+        made.append(LegCase(outputs, decode_rows(decoder, own, transforms, case.best)))
     return LegRun(leg, "ran", device=backend.device, settings=dict(backend.settings), cases=made)
 
 

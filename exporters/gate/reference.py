@@ -46,7 +46,7 @@ class CaseReference(NamedTuple):
         name: Name of the case.
         regions: The images, or parts of them.
         inputs: (N, 3, H, W) float32 network input, by the model's own preprocessing.
-        frames: What maps each region's results back.
+        transforms: What maps each region's results back.
         outputs: Outputs of the network, by name.
         results: Decoded from them, one per region.
         best: For each region, the number of best candidates taken, or None where the score threshold was applied.
@@ -56,7 +56,7 @@ class CaseReference(NamedTuple):
     name: str
     regions: list[Region]
     inputs: Array
-    frames: list[Any]
+    transforms: list[Any]
     outputs: Mapping[str, Array]
     results: list[Result]
     best: list[int | None]
@@ -124,33 +124,33 @@ def _run_case(decoder: Decoder, plan: Plan, backend: Backend, case: Case, *, unt
     spec = decoder.spec
     prepared = [spec.preprocess(region.image, plan.preprocess, **region.place()) for region in case.regions]
     inputs = np.stack([array for array, _ in prepared])
-    frames = [frame for _, frame in prepared]
+    transforms = [transform for _, transform in prepared]
     outputs = backend.run({spec.input_name: inputs})
     candidates = get_gate_kind(spec.kind).candidates
     results: list[Result] = []
     best: list[int | None] = []
-    for i, frame in enumerate(frames):
+    for i, transform in enumerate(transforms):
         count = candidates if untrained else None
-        result = decoder(row(outputs, i), frame, best=count)
+        result = decoder(row(outputs, i), transform, best=count)
         if not len(result) and count is None:
             count = candidates
-            result = decoder(row(outputs, i), frame, best=count)
+            result = decoder(row(outputs, i), transform, best=count)
         results.append(result)
         best.append(count)
-    return CaseReference(case.name, case.regions, inputs, frames, outputs, results, best)
+    return CaseReference(case.name, case.regions, inputs, transforms, outputs, results, best)
 
 
 def decode_again(reference: Reference, outputs: Sequence[Mapping[str, Array]]) -> list[LegCase]:
     """Return what a leg made of each case, from its stored outputs: decoded with the reference's parameters."""
     return [
-        LegCase(stored, decode_rows(reference.decoder, stored, case.frames, case.best))
+        LegCase(stored, decode_rows(reference.decoder, stored, case.transforms, case.best))
         for case, stored in zip(reference.cases, outputs, strict=True)
     ]
 
 
 def decode_rows(
-    decoder: Decoder, outputs: Mapping[str, Array], frames: Sequence[Any], best: Sequence[int | None]
+    decoder: Decoder, outputs: Mapping[str, Array], transforms: Sequence[Any], best: Sequence[int | None]
 ) -> list[Result]:
     """Return the result of each row of a batch."""
-    rows = enumerate(zip(frames, best, strict=True))
-    return [decoder(row(outputs, i), frame, best=count) for i, (frame, count) in rows]
+    rows = enumerate(zip(transforms, best, strict=True))
+    return [decoder(row(outputs, i), transform, best=count) for i, (transform, count) in rows]

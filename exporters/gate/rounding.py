@@ -82,7 +82,7 @@ def measure_rounding(
     first, second = (rounded, own) if exact else (own, rounded)
     derive = get_gate_kind(decoder.spec.kind).derive
     limits = [
-        derive(partial(decoder, frame=case.frames[i]), row(first, k), row(second, k), safety)
+        derive(partial(decoder, transform=case.transforms[i]), row(first, k), row(second, k), safety)
         for k, (case, i) in enumerate(regions)
     ]
     return Rounding(stats, widest(limits))

@@ -139,7 +139,7 @@ def _compare_results(
     kind, gate = get_kind(reference.spec.kind), get_gate_kind(reference.spec.kind)
     best = case.best[index]
     expected, result = (leg.results[index] for leg in pair)
-    decode = partial(reference.decoder, frame=case.frames[index])
+    decode = partial(reference.decoder, transform=case.transforms[index])
     variants = partial(gate.vary, decode, row(pair[0].outputs, index), best, reference.decoder.params, limits.decoded)
     figures: dict[str, Any] = {"image": index}
     if gate.candidates is not None:

@@ -304,7 +304,11 @@ def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
         {**{key: value for key, value in case.items() if key != "pictures"}, "images": case["pictures"]}
         for case in content["cases"]
     ]
-    return {**content, "legs": legs, "comparisons": comparisons, "cases": cases}
+    floor = {
+        name: {key: value for key, value in stats.items() if key != "reference_std"}
+        for name, stats in content["noise_floor"].items()
+    }
+    return {**content, "legs": legs, "comparisons": comparisons, "cases": cases, "noise_floor": floor}
 
 
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,6 @@ class TensorStats:
         max_rel: Largest absolute difference over the reference's largest magnitude.
         cosine: Cosine of the angle between the two as vectors.
         finite: Whether both hold finite values only; the figures above are NaN if not.
-        reference_std: Standard deviation of the reference.
 
     """
 
@@ -32,7 +31,6 @@ class TensorStats:
     max_rel: float
     cosine: float
     finite: bool
-    reference_std: float
 
     @property
     def largest(self) -> float:
@@ -52,7 +50,7 @@ def measure_tensor(reference: NDArray[np.floating], candidate: NDArray[np.floati
     a, b = reference.astype(np.float64).ravel(), candidate.astype(np.float64).ravel()
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         nan = float("nan")
-        return TensorStats(nan, nan, nan, nan, nan, finite=False, reference_std=nan)
+        return TensorStats(nan, nan, nan, nan, nan, finite=False)
     difference = np.abs(a - b)
     largest = float(np.abs(a).max())
     return TensorStats(
@@ -62,7 +60,6 @@ def measure_tensor(reference: NDArray[np.floating], candidate: NDArray[np.floati
         max_rel=float(difference.max()) / largest if largest else float(difference.max() > 0),
         cosine=cosine(a, b),
         finite=True,
-        reference_std=float(a.std()),
     )
 
 

@@ -28,7 +28,7 @@ class Decoder:
     def __call__(
         self,
         outputs: Mapping[str, Array],
-        frame: Any,  # noqa: ANN401
+        transform: Any,  # noqa: ANN401
         *,
         best: int | None = None,
         **changes: Any,  # noqa: ANN401
@@ -36,7 +36,7 @@ class Decoder:
         """Decode one row of a batch, with some parameters changed; *best* as `Postprocess` tells."""
         params = replace(self.params, **changes)
         choice = {} if best is None else {"best": best}
-        (result,) = self.spec.postprocess(outputs, [frame], params, self.labels, **choice)
+        (result,) = self.spec.postprocess(outputs, [transform], params, self.labels, **choice)
         return result
 
 

@@ -77,6 +77,8 @@ def version_1(record):
     """The record as version 1 had it, with an NPU's comparisons in a part of their own."""
     content = json.loads(json.dumps({**record, "schema_version": 1}))
     del content["notes"]
+    for stats in content["noise_floor"].values():
+        stats["reference_std"] = 1.0
     for case in content["cases"]:
         case["pictures"] = case.pop("images")
     entries = [{key: value for key, value in e.items() if key != "counts"} for e in content["comparisons"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
@@ -51,6 +52,20 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 class _ModelGroup(click.Group):
     """A group in which a name that is no command is a model to export."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            named = next((word for word in given if word in (*self.commands, *known_names())), None)
+            if named is None:
+                raise
+            rest = [word for word in given if word != named]
+            raise UsageError(
+                f"{error.option_name} stands before {named}, which it belongs to",
+                f"Name that first: {shlex.join(['cvexport', named, *rest])}",
+            ) from error
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

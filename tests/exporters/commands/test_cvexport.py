@@ -146,3 +146,12 @@ def test_list_and_show_tell_what_the_spec_holds(capsys):
         told += [chinese for names in spec.translations.values() for chinese in names.values()]
         for text in (*told, *spec.activations):
             assert text in shown, (name, text)
+
+
+def test_options_before_the_model_are_told_with_the_command_to_use(capsys):
+    assert run_command(cvexport, ["--weights", "my nano.pth", "yolox", "--opset", "18"]) == 2
+    error = capsys.readouterr().err
+    assert "error: --weights stands before yolox, which it belongs to" in error
+    assert "cvexport yolox --weights 'my nano.pth' --opset 18" in error
+    assert run_command(cvexport, ["--nonsense"]) == 2
+    assert "No such option" in capsys.readouterr().err

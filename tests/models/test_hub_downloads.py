@@ -320,7 +320,8 @@ def test_an_export_from_a_hub(server, cache, tmp_path, capsys):
     record = json.loads(done.stdout)
     assert record["verdict"] == "passed"
     weights = json.loads(read_seal(Path(record["onnx"])))["weights"]
-    assert weights == {"sha256": sha256(data), "origin": "hf:org/model", "untrained": False}
+    assert (weights["sha256"], weights["origin"], weights["untrained"]) == (sha256(data), "hf:org/model", False)
+    assert "preprocess easycv (model default)" in weights["assumed"]
     server.requests.clear()
     assert run_command(cvexport, [*command, "--offline", "--cache-dir", str(tmp_path / "empty")]) == 4
     out, err = capsys.readouterr()

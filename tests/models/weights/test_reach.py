@@ -41,7 +41,12 @@ def test_the_port_is_that_of_the_scheme(monkeypatch):
 
 def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(reach, "_TOTAL_SECONDS", 0.05)
-    monkeypatch.setattr(socket, "create_connection", lambda address, timeout: time.sleep(0.5))
+
+    def answer_late(address, timeout):
+        time.sleep(0.5)
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", answer_late)
     assert unreachable_reason("https://example.invalid") == "example.invalid cannot be reached: no answer"
 
 

@@ -27,8 +27,10 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+# Two processes with one thread each: small networks gain nothing from more threads. The fixtures that export are made
+# once for a file.
 unit: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The real torch_npu over a stub of CANN. Where the wheel or gcc is missing, the tests are skipped and say so.
 test-npu-wheel: $(NPU_WHEEL)
@@ -39,7 +41,7 @@ test-slow: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --no-deps rtmlib==0.0.15
-	PYTHONPATH=tests $(BIN)/python tests/bench/run.py
+	PYTHONPATH=tests $(BIN)/python -m bench
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

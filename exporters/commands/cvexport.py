@@ -177,8 +177,7 @@ def _export_command(
         click.echo(_to_json(_content(artifact)))
         return
     record = Record.from_dict(artifact.record)
-    note = "  (untrained weights)" if record.untrained else ""
-    click.echo(f"{record.verdict}: {artifact.onnx}\n{record.title}{note}: {artifact.loaded}")
+    click.echo(f"{record.verdict}: {artifact.onnx}\n{record.title}{_note(record)}: {artifact.loaded}")
     click.echo(render(record, verbose=verbose))
     if not verbose:
         click.echo(f"all figures: {artifact.parity}, or -v")
@@ -305,7 +304,7 @@ def _parity(*, file: Path, capture: Path | None, as_json: bool, verbose: bool) -
     else:
         verify_sums(file.absolute().parent)
         record = read_record(file.with_name("parity.json"))
-    text = f"{record.verdict}: {file}\n{record.title}\n{render(record, verbose=verbose)}"
+    text = f"{record.verdict}: {file}\n{record.title}{_note(record)}\n{render(record, verbose=verbose)}"
     click.echo(record.to_json().rstrip() if as_json else text)
     if record.verdict != "passed":
         unchanged = "; the artifact is as before" if capture is not None else ""
@@ -364,6 +363,10 @@ def _defaults(kind: type[Any]) -> str:
     """Return the fields of a parameter dataclass with their defaults."""
     values = ((field.name, field.default) for field in fields(kind))
     return ", ".join(name if value is MISSING else f"{name} {value}" for name, value in values)
+
+
+def _note(record: Record) -> str:
+    return "  (untrained weights)" if record.untrained else ""
 
 
 def _comma_separated(text: str) -> list[str]:

@@ -114,6 +114,7 @@ def test_parity_shows_what_is_recorded(published, capsys):
     assert run_command(cvexport, ["parity", str(published.onnx)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("passed: ")
+    assert "untrained" not in out
     assert "npu not run" in out
     assert "obj_2 " not in out
     assert run_command(cvexport, ["parity", str(published.onnx), "-v"]) == 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
 from helpers.goldens import Golden, load_golden, load_golden_yolox
 from helpers.shared import ground_truth
 
@@ -92,8 +93,9 @@ class NanoArtifact(NamedTuple):
 
 def export_nano(folder: Path, batch: str | int = "dynamic") -> NanoArtifact:
     """Export Megvii's nano with made-up weights, 3 classes, at 160x160."""
-    import cvport
     import torch
+
+    import cvport
     from cvport.models.yolox.spec import SPEC
     from helpers.yolox import megvii_variant
 

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from cvport import errors
 from cvport.errors import CvportError, did_you_mean
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-import cvport
 import pytest
+
+import cvport
 from cvport.exporters.gate import legs
 from cvport.exporters.gate.kinds.registry import GATE_KINDS
 from cvport.exporters.gate.legs import LEGS, Leg, run_file

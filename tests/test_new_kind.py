@@ -7,6 +7,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+
 from cvport import export, read_image
 from cvport.exporters.gate.kinds.registry import GATE_KINDS
 from cvport.exporters.gate.probes import scene

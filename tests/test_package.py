@@ -14,8 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-import cvport
 import pytest
+
+import cvport
 
 ROOT = Path(cvport.__file__).resolve().parent
 HEAVY = {
@@ -400,6 +401,7 @@ assert run_command(cvrun, sys.argv[1:]) == 0
 @pytest.mark.parametrize("extra", [(), ("--save", "out", "--format", "json", "-v")])
 def test_running_on_onnx_imports_neither_torch_nor_onnx(nano_artifact, tmp_path, monkeypatch, extra):
     import cv2
+
     from cvport.exporters.gate.probes import scene
 
     monkeypatch.chdir(tmp_path)
@@ -410,6 +412,7 @@ def test_running_on_onnx_imports_neither_torch_nor_onnx(nano_artifact, tmp_path,
 
 def test_running_on_onnx_works_without_torch_and_onnx(nano_artifact, tmp_path, monkeypatch):
     import cv2
+
     from cvport.exporters.gate.probes import scene
 
     monkeypatch.chdir(tmp_path)

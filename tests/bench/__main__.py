@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from cvport.errors import CvportError
 from rich.console import Console
 from rich.table import Table
+
+from cvport.errors import CvportError
 
 from .figures import Row, Section
 

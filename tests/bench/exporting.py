@@ -10,16 +10,17 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import cvport
 import numpy as np
 import torch
+from torch import nn
+
+import cvport
 from cvport.exporters.graphs.trace import OPSET
 from cvport.models.registry import get_model
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.models.weights.files import open_weights
 from cvport.models.yolox.spec import SPEC
 from helpers.yolox import megvii_variant
-from torch import nn
 
 from .figures import Row, Section, compare, in_turns, timed
 from .subjects import folder

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
+
 from cvport.models.registry import get_model, list_models
 from cvport.models.weights.files import open_weights
-from numpy.typing import NDArray
 
 from .figures import Row, Section, compare, in_turns, timed
 from .subjects import ONE_THREAD, export, one_thread, one_thread_session, photo

@@ -13,11 +13,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from onnx import TensorProto, helper, shape_inference
+
 from cvport.models.registry import get_model, list_models
 from cvport.models.weights.files import open_weights
 from cvport.runtimes.load import load
 from cvport.runtimes.predictor import Predictor
-from onnx import TensorProto, helper, shape_inference
 
 from .figures import Lap, Row, Section, Stopwatch, compare, in_turns, latency, timed
 from .subjects import CANDIDATES, ONE_THREAD, export, one_thread, photo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+
 from cvport.models.registry import get_model
 from cvport.models.weights.files import open_weights
 from cvport.runtimes.backends.npu import NpuBackend

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from cvport.models.yolox.preprocess import PreprocessParams, params_for, preprocess
 
 from . import textbook

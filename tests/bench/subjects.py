@@ -14,6 +14,9 @@ import cv2
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
 from cvport.exporters.export import make_onnx, make_seal
 from cvport.exporters.graphs.trace import tool_versions
 from cvport.models.registry import get_model
@@ -24,8 +27,6 @@ from cvport.models.yolox.spec import SPEC
 from cvport.runtimes.load import load
 from cvport.runtimes.predictor import Predictor, Region
 from helpers.yolox import megvii_variant
-from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from .figures import Lap, Stopwatch
 

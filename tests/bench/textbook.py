@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from cvport.models.yolox.postprocess import PostprocessParams
 from cvport.models.yolox.preprocess import PreprocessParams
-from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 

@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
+
 from cvport.exporters import export as module
 from cvport.models.spec import VariantOptions
 from cvport.models.weights.checkpoint import Checkpoint

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+
 from cvport import BackendError, ParityFailed, ParityIncomplete, UsageError, VariantOptions, WeightsError
 from cvport.exporters import export as module
 from cvport.exporters.commands.cvexport import cvexport

@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+
 from cvport.errors import ArtifactError
 from cvport.exporters.publish import publish, reject, stage, verify_sums
 from cvport.models.weights.digest import sha256_file

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import cvport
 import numpy as np
+
+import cvport
 
 
 def assert_same(found, expected, pixels=1e-3, scores=1e-5):

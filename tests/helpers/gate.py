@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 
 import onnx
+from onnx import numpy_helper
+
 from cvport.exporters.export import make_onnx, make_seal, verify_file
 from cvport.exporters.gate.legs import LEGS, Subject
 from cvport.exporters.gate.probes import built_in_cases
@@ -13,7 +15,6 @@ from cvport.exporters.gate.reference import make_reference
 from cvport.exporters.graphs.trace import tool_versions
 from cvport.exporters.report.record import make_record
 from cvport.runtimes.seal import KEY, content_digest_of
-from onnx import numpy_helper
 
 
 class Exported:

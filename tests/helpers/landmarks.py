@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from cvport.models.landmarks68.network import StackedHourglass
 from torch import Tensor
+
+from cvport.models.landmarks68.network import StackedHourglass
 
 
 class Stage(NamedTuple):

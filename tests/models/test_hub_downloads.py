@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from safetensors.numpy import save
+
 from cvport.errors import WeightsError
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.models.weights.files import open_weights
@@ -23,7 +25,6 @@ from cvport.models.yolox.spec import SPEC
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
 from helpers.yolox import megvii_variant
-from safetensors.numpy import save
 
 CONFIG = b'{"CLASSES": ["paw"]}'
 BOTH = pytest.mark.parametrize("scheme", ["hf", "ms"])

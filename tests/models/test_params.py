@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
+
 from cvport.models.hand_static.postprocess import PostprocessParams as HandPostprocess
 from cvport.models.nanodet.preprocess import PreprocessParams as NanoDetPreprocess
 from cvport.models.params import Params, params_from_json

@@ -8,6 +8,7 @@ import time
 from dataclasses import asdict
 
 import pytest
+
 from cvport.errors import UsageError
 from cvport.models import plugins
 from cvport.models.registry import MODELS, get_model, is_known, known_names, list_models, package_of, survey

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+
 from cvport.errors import UsageError
 from cvport.models.registry import MODELS, get_model, list_models
 from cvport.models.spec import _CODE, ModelSpec

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+
 from cvport import Classification, InputError, Landmarks
 from cvport.models.results import Contour, Detections, Skeleton
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from cvport.models.yolox.spec import SPEC
 from helpers.yolox import megvii_variant
-
 from npu_sim import install
 
 SCRIPT = Path(install.__file__).with_name("run.py")

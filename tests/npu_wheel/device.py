@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+
 from cvport.models.registry import get_model
 from cvport.runtimes.backends.npu import NpuBackend
-from torch import nn
 
 MIB = 1 << 20
 SIDES = {"yolox": 640, "nanodet": 320, "hand_static": 112, "landmarks68": 256, "emotion": 224}

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from cvport.runtimes.backends.npu import NpuBackend
 from device import Small, cann, error_of, images
+
+from cvport.runtimes.backends.npu import NpuBackend
 
 
 def faults() -> dict[str, Any]:

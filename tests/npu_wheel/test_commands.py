@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+
 from cvport.exporters.gate.probes import scene
 
 pytestmark = pytest.mark.npu_wheel
@@ -74,6 +75,7 @@ def broken(python):
 def exported(broken, tmp_path_factory):
     """A small network, exported on that machine."""
     import torch
+
     from cvport.models.yolox.spec import SPEC
     from helpers.yolox import megvii_variant
 

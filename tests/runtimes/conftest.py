@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
+
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
 from helpers.gate import with_digest
-from onnx import numpy_helper
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ import os
 import time
 
 import pytest
+
 from cvport.runtimes.digests import cache_file, cached_digest
 
 

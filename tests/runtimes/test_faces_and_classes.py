@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+
 from cvport import InputError, UsageError, get_model
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.commands import cvrun as cli

@@ -6,11 +6,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import cvport
 import numpy as np
 import onnx
 import pytest
 import torch
+
+import cvport
 from cvport import ArtifactError, BackendError, UsageError, VariantOptions, WeightsError
 from cvport.runtimes.load import find_exported_file, is_exported_file, load, prepare_network
 from cvport.runtimes.predictor import Predictor

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import cvport
 import pytest
+
+import cvport
 from cvport.exporters.gate.probes import scene
 from cvport.models.weights.files import seeded_checkpoint
 from cvport.runtimes.kinds.registry import get_kind

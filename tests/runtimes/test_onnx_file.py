@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import onnx
 import pytest
+
 from cvport.errors import ArtifactError
 from cvport.runtimes.onnx_file import MalformedError, hash_stream_outside, parse_header, read_header
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+
 from cvport import Detections, InputError
 from cvport.errors import ArtifactError
 from cvport.runtimes import pipeline

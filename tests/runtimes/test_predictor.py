@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-import cvport
 import numpy as np
 import pytest
+
+import cvport
 from cvport import InputError, UsageError
 from cvport.runtimes.load import load
 from cvport.runtimes.predictor import Region, Timing

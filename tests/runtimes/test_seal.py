@@ -10,6 +10,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+
 from cvport.errors import ArtifactError
 from cvport.models.registry import get_model
 from cvport.models.yolox.postprocess import PostprocessParams

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from cvport import BackendError, ParityFailed, ParityIncomplete, WeightsError, get_model, list_models
 from cvport.exporters.commands import cvexport as cli
 from cvport.exporters.commands.cvexport import cvexport

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from cvport.exporters.commands import doctor
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.commands.doctor import examine

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from cvport import list_models
 from cvport.exporters.commands import cvexport as cli
 from cvport.exporters.commands.cvexport import cvexport

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from cvport import VariantOptions, get_model
 from cvport.exporters.gate.assumptions import check_convention
 from cvport.exporters.gate.probes import Case, built_in_cases, folder_cases

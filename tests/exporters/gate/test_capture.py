@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+
 from cvport import ParityFailed, VariantOptions, WeightsError
 from cvport.errors import ArtifactError
 from cvport.exporters.commands.cvexport import cvexport

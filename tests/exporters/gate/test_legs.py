@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from cvport import BackendError, ParityIncomplete
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.gate import legs as module

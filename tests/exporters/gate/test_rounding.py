@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from cvport import Classification, Landmarks
 from cvport.exporters.gate.kinds import classes, detections, landmarks
 from cvport.exporters.gate.rounding import (

@@ -6,6 +6,7 @@ import copy
 
 import numpy as np
 import pytest
+
 from cvport.models.registry import get_model
 from cvport.models.weights.checkpoint import Checkpoint
 from helpers.gate import Exported, failed

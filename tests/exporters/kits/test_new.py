@@ -12,8 +12,9 @@ import tomllib
 from pathlib import Path
 
 import cv2
-import cvport
 import pytest
+
+import cvport
 from cvport.errors import ArtifactError, UsageError
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.gate.probes import scene

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import jsonschema
 import pytest
+
 from cvport import ArtifactError
 from cvport.exporters.gate.legs import LEGS
 from cvport.exporters.report.record import Record, read_record

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from cvport.exporters.report.record import Record
 from cvport.exporters.report.text import failure, nearest_to_limit, render
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+
 from cvport.runtimes.kinds.base import Column, Kind
 from cvport.runtimes.parity.judging import judge
 

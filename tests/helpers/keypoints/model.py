@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+
 from cvport.models.spec import ModelSpec, Plan
 from cvport.models.weights.seeding import SHIFT, Recipe, around
 

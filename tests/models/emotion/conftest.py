@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from cvport.models.emotion.variant import Variant
 from helpers.goldens import Golden, load_golden
 

@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+
 from cvport.models.emotion.spec import SPEC
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.runtimes.parity.tensors import measure_tensor

@@ -8,6 +8,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+
 from cvport.exporters.graphs.trace import simplify, trace
 from cvport.models.emotion.export_form import export_form
 from cvport.models.emotion.network import ExactGELU

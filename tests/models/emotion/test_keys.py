@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+
 from cvport.errors import WeightsError
 from cvport.models.emotion.keys import module_key
 from cvport.models.emotion.spec import SPEC

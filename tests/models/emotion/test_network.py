@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from transformers import ViTConfig, ViTForImageClassification
+
 from cvport.errors import BackendError, WeightsError
 from cvport.models.emotion import network as network_module
 from cvport.models.emotion.spec import SPEC
-from transformers import ViTConfig, ViTForImageClassification
 
 
 @pytest.fixture(scope="module")

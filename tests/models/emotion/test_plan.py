@@ -4,13 +4,14 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from cvport.errors import UsageError, WeightsError
 from cvport.models.emotion.preprocess import PreprocessParams
 from cvport.models.emotion.spec import SPEC
 from cvport.models.spec import VariantOptions
 from cvport.models.weights.checkpoint import Checkpoint
 from cvport.models.weights.files import open_weights
-from safetensors.torch import save_file
 
 DOCUMENTED = ("sad", "disgust", "angry", "neutral", "fear", "surprise", "happy")
 FACE_EXPRESSION = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")

@@ -7,14 +7,15 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
 from cvport.models.emotion import postprocess as module
 from cvport.models.emotion.postprocess import PostprocessParams, postprocess
 from cvport.models.emotion.spec import SPEC
 from cvport.models.ops.scores import softmax
 from cvport.models.ops.whole_image import ImageTransform
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 
 
 def decode(logits, frames=None):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport.models.emotion.preprocess import PreprocessParams, preprocess
 from cvport.models.ops.resize import resize_antialiased
 from cvport.runtimes.sources.images import read_image

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from cvport.errors import WeightsError
 from cvport.models.emotion.network import ViTClassifier
 from cvport.models.emotion.variant import DEFAULT_VARIANT, Variant, infer_variant

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from cvport.models.hand_static.variant import DEFAULT_VARIANT, Variant
 from helpers.goldens import Golden, load_golden
 

@@ -2,12 +2,13 @@
 
 from collections import Counter
 
-import cvport
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+
+import cvport
 from cvport.exporters.gate.probes import built_in_cases
 from cvport.models.hand_static.preprocess import preprocess
 from cvport.models.hand_static.spec import SPEC

@@ -5,11 +5,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import nn
+
 from cvport.exporters.graphs.trace import simplify, trace
 from cvport.models.hand_static.export_form import ConvPReLU, export_form
 from cvport.models.hand_static.spec import SPEC
 from cvport.models.ops.fusion import fuse
-from torch import nn
 
 
 def run(network, x):

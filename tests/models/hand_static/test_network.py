@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from cvport.errors import WeightsError
 from cvport.models.hand_static.spec import SPEC
 from cvport.models.ops.fusion import fuse
 from cvport.models.weights.loading import load_strict
-from torch import nn
 
 
 def run(network, x):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from cvport.errors import UsageError, WeightsError
 from cvport.models.hand_static.postprocess import PostprocessParams
 from cvport.models.hand_static.preprocess import PreprocessParams

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+
 from cvport.models.hand_static.postprocess import PostprocessParams, postprocess
 from cvport.models.hand_static.spec import SPEC
 from cvport.models.ops.whole_image import ImageTransform

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport.models.hand_static.preprocess import PreprocessParams, preprocess
 from cvport.runtimes.sources.images import read_image
 

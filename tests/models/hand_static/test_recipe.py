@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from cvport.exporters.gate.probes import built_in_cases
 from cvport.models.hand_static.preprocess import PreprocessParams, preprocess
 from cvport.models.hand_static.spec import SPEC

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from cvport.errors import WeightsError
 from cvport.models.hand_static.network import HandStatic
 from cvport.models.hand_static.variant import DEFAULT_VARIANT, Variant, infer_variant

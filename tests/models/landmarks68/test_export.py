@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+
 from cvport.models.landmarks68 import blocks, network
 from cvport.models.landmarks68.spec import SPEC
 from cvport.models.landmarks68.variant import Variant

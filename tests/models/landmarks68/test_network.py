@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from cvport.errors import WeightsError
 from cvport.models.landmarks68.blocks import CoordConv, coordinate_maps
 from cvport.models.landmarks68.keys import edge_constants
@@ -16,7 +18,6 @@ from cvport.models.ops.fusion import fuse
 from cvport.models.weights.loading import load_strict
 from cvport.runtimes.sources.images import read_image
 from helpers.landmarks import stages
-from torch import nn
 
 # Structurally complete and quick.
 SMALL = Variant(stem=8, width=16, levels=2, stacks=3)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from cvport.errors import UsageError, WeightsError
 from cvport.models.landmarks68.keys import edge_constants
 from cvport.models.landmarks68.postprocess import PostprocessParams

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from cvport.models.landmarks68.postprocess import ImageTransform, PostprocessParams, postprocess
 
 PARAMS = PostprocessParams()

@@ -5,12 +5,13 @@ import json
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cvport.errors import InputError
 from cvport.models.landmarks68.postprocess import PostprocessParams, postprocess
 from cvport.models.landmarks68.preprocess import PreprocessParams, preprocess
 from cvport.runtimes.sources.images import read_image
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 PARAMS = PreprocessParams()
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from cvport.exporters.gate.probes import built_in_cases
 from cvport.models.landmarks68 import blocks
 from cvport.models.landmarks68.keys import edge_constants

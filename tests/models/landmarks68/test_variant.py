@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from cvport.errors import WeightsError
 from cvport.models.landmarks68.network import StackedHourglass
 from cvport.models.landmarks68.variant import DEFAULT_VARIANT, Variant, infer_variant

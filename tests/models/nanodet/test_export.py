@@ -1,9 +1,10 @@
 """The way from untrained weights to a published file, and that the gate sees what goes wrong on it."""
 
-import cvport
 import numpy as np
 import onnxruntime
 import pytest
+
+import cvport
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.spec import VariantOptions

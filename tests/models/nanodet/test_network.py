@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
+from torch import nn
+
 from cvport.errors import WeightsError
 from cvport.models.nanodet.network import NanoDetPlus, interleave
 from cvport.models.nanodet.spec import SPEC
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, SIZES
 from cvport.models.ops.fusion import fuse
 from cvport.models.weights.loading import load_strict
-from safetensors.numpy import load_file
-from torch import nn
 
 STRIDES = (8, 16, 32, 64)
 # Structurally complete and quick.

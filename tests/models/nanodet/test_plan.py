@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from cvport.errors import UsageError, WeightsError
 from cvport.models.labels import COCO_LABELS
 from cvport.models.nanodet.preprocess import PreprocessParams

@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from cvport.models.nanodet.postprocess import ImageTransform, PostprocessParams, postprocess
-from cvport.models.nanodet.spec import SPEC
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cvport.models.nanodet.postprocess import ImageTransform, PostprocessParams, postprocess
+from cvport.models.nanodet.spec import SPEC
 
 LABELS = ("person", "face", "hand")
 # The way thresholds are called in the recorded files.

@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from cvport.models.nanodet.postprocess import ImageTransform
 from cvport.models.nanodet.preprocess import PreprocessParams, preprocess
 from cvport.models.ops.stretch import stretch
 from cvport.runtimes.sources.images import read_image
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 MEAN = np.float32((103.53, 116.28, 123.675)) / 255
 STD = np.float32((57.375, 57.12, 58.395)) / 255

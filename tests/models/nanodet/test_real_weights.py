@@ -2,9 +2,10 @@
 
 import json
 
-import cvport
 import numpy as np
 import pytest
+
+import cvport
 
 
 @pytest.fixture(scope="module")

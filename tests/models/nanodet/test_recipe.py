@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from cvport.exporters.gate.probes import built_in_cases
 from cvport.models.nanodet.preprocess import PreprocessParams, preprocess
 from cvport.models.nanodet.spec import SPEC

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from cvport.errors import WeightsError
 from cvport.models.nanodet.network import NanoDetPlus
 from cvport.models.nanodet.variant import DEFAULT_VARIANT, PROJECT, SIZES, Variant, infer_variant

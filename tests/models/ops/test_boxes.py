@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from cvport.models.ops.boxes import clip_boxes, iou_matrix, nms
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from cvport.models.ops.boxes import clip_boxes, iou_matrix, nms
 
 # Whole pixels on a small grid: overlaps are exact, and ties, copies and boxes without area are frequent.
 coordinate = st.integers(0, 12)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport.models.ops.classifier import ClassifierParams, postprocess
 
 VALUES = np.float32([[0.0, 2.0, -1.0], [1.0, 1.0, 1.0]])

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from cvport.models.ops.detector import DetectorParams, choose
 
 PARAMS = DetectorParams((8,), 0.3, 0.5, class_agnostic=False, max_detections=10)

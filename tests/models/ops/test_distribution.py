@@ -1,6 +1,7 @@
 """Box sides as distributions over distances."""
 
 import numpy as np
+
 from cvport.models.ops.distribution import boxes_around, expected_distances
 
 

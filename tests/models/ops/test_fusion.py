@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from cvport.models.ops.fusion import fold_batch_norm, fuse, fuse_conv
 from cvport.models.yolox.blocks import (
     ConvBlock,
@@ -14,7 +16,6 @@ from cvport.models.yolox.blocks import (
     SPPBottleneck,
     VoVGSCSP,
 )
-from torch import nn
 
 
 def randomise(module, seed=0):

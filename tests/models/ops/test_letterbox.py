@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport.models.ops.letterbox import fit, write_letterbox
 from cvport.models.ops.normalise import tables
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport.models.ops.normalise import tables, write_planes
 
 MEAN, STD = (103.53, 116.28, 123.675), (57.375, 57.12, 58.395)

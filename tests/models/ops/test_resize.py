@@ -5,9 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from cvport.models.ops.resize import resize_antialiased
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from cvport.models.ops.resize import resize_antialiased
 
 
 def weights(source, target):

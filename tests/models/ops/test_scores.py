@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from cvport.models.ops.scores import best_first, lowest_logit, make_detections, sigmoid
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cvport.models.ops.scores import best_first, lowest_logit, make_detections, sigmoid
 
 
 @given(st.floats(0, 1, width=32), st.lists(st.floats(-200, 200, width=32), max_size=20))

@@ -3,10 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-from cvport.models.ops import stretch as module
-from cvport.models.ops.stretch import stretch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from cvport.models.ops import stretch as module
+from cvport.models.ops.stretch import stretch
 
 SIZES = [(64, 64), (64, 96), (96, 32), (320, 320)]
 OPENCV_5 = int(cv2.__version__.partition(".")[0]) >= 5

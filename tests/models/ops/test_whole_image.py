@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from cvport.models.ops.whole_image import ImageTransform, WholeImageParams, preprocess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from cvport.models.ops.whole_image import ImageTransform, WholeImageParams, preprocess
 
 
 def picture(height, width, seed=0):

@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from cvport.errors import CvportError, UsageError, WeightsError
 from cvport.models.registry import get_model
 from cvport.models.weights.checkpoint import unwrap
 from cvport.models.weights.files import open_weights
-from safetensors.torch import save_file
 
 SPEC = get_model("yolox")
 KEYS = ["head.stems.0.conv.weight", "head.stems.0.bn.running_mean"]

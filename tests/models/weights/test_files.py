@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from cvport.errors import UsageError, WeightsError
 from cvport.models.registry import get_model
 from cvport.models.weights.files import LocalFile, Sample, Seeded, open_weights, parse_address

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+
 from cvport.errors import UsageError, WeightsError
 from cvport.models.registry import get_model
 from cvport.models.weights.files import open_weights

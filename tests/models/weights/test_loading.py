@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from cvport.errors import WeightsError
 from cvport.models.weights.loading import LoadReport, load_strict
-from torch import nn
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import socket
 import time
 
 import pytest
+
 from cvport.models.weights import reach
 from cvport.models.weights.reach import unreachable_reason
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from cvport.models.weights.seeding import GAIN, Recipe, seeded_tensors
 
 RECIPE = Recipe(ranges=((r".*\.bias", (1.0, 2.0)),), gains=((r"last\.", 0.5),))

@@ -7,6 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
+from torch import nn
+
 from cvport.errors import WeightsError
 from cvport.models.ops.fusion import fuse
 from cvport.models.weights.loading import load_strict
@@ -14,8 +17,6 @@ from cvport.models.yolox.blocks import RepVGGBlock
 from cvport.models.yolox.spec import SPEC
 from cvport.models.yolox.variant import DEFAULT_VARIANT
 from helpers.yolox import megvii_variant
-from safetensors.numpy import load_file
-from torch import nn
 
 CONFIGS = (
     "easycv_s_csp",

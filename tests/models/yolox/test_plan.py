@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+
 from cvport.errors import UsageError, WeightsError
 from cvport.models.labels import COCO_LABELS
 from cvport.models.registry import get_model

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cvport.models.ops.scores import sigmoid
-from cvport.models.yolox.postprocess import ImageTransform, PostprocessParams, postprocess
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from cvport.models.ops.scores import sigmoid
+from cvport.models.yolox.postprocess import ImageTransform, PostprocessParams, postprocess
 
 STRIDES = (8, 16, 32)
 ALL = PostprocessParams(score_threshold=0.0, iou_threshold=1.0, max_detections=100_000)

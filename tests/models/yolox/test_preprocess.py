@@ -6,11 +6,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from cvport.models.yolox.postprocess import ImageTransform
 from cvport.models.yolox.preprocess import CONVENTIONS, PreprocessParams, params_for, preprocess
 from cvport.runtimes.sources.images import read_image
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 SQUARE, WIDE, TALL = (64, 64), (64, 96), (128, 32)

@@ -2,9 +2,10 @@
 
 import json
 
-import cvport
 import numpy as np
 import pytest
+
+import cvport
 from cvport.models.ops.boxes import iou_matrix
 
 MAX_PIXELS = 0.5

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from cvport.models.ops.fusion import fuse
 from cvport.models.yolox.spec import SPEC
 from cvport.models.yolox.variant import DEFAULT_VARIANT

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from cvport.errors import UsageError, WeightsError
 from cvport.models.yolox.network import YOLOX
 from cvport.models.yolox.variant import DEFAULT_VARIANT, SIZES, Variant, infer_variant

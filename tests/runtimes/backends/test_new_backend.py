@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from cvport.errors import BackendError, UsageError
 from cvport.runtimes.backends import registry
 from cvport.runtimes.backends.registry import BACKENDS, BackendEntry, open_backend

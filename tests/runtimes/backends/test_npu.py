@@ -10,10 +10,12 @@ import os
 import subprocess
 import sys
 
-import cvport
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
+import cvport
 from cvport.errors import BackendError, UsageError
 from cvport.models.registry import get_model
 from cvport.models.yolox.spec import SPEC
@@ -22,7 +24,6 @@ from cvport.runtimes.backends.npu import NpuBackend, unavailable_reason
 from cvport.runtimes.backends.registry import choose_backend
 from cvport.runtimes.backends.torch import TorchBackend
 from helpers.yolox import megvii_variant
-from torch import nn
 
 YOLOX, NANODET = get_model("yolox"), get_model("nanodet")
 MIB = 1 << 20

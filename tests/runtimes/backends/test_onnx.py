@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
 from cvport.errors import ArtifactError, BackendError
 from cvport.runtimes.backends.onnx import OnnxBackend
 

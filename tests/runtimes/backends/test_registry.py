@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from cvport.errors import BackendError, UsageError
 from cvport.models.registry import get_model
 from cvport.runtimes.backends import onnx as onnx_backend

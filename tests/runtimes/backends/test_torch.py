@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from cvport.models.registry import get_model
 from cvport.models.weights.files import open_weights
 from cvport.runtimes.backends.onnx import OnnxBackend

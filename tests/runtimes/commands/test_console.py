@@ -7,6 +7,7 @@ import sys
 
 import click
 import pytest
+
 from cvport import errors
 from cvport.errors import InputError
 from cvport.runtimes.backends import onnx as onnx_backend

@@ -12,17 +12,18 @@ import zlib
 from pathlib import Path
 
 import cv2
-import cvport
 import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
+
+import cvport
 from cvport.runtimes.commands import cvrun as cli
 from cvport.runtimes.commands.cvrun import cvrun
 from cvport.runtimes.kinds import drawing
 from cvport.runtimes.load import load
 from cvport.runtimes.sources import files
-from PIL import Image
 
 CONF = 0.15
 CVRUN = Path(sys.executable).parent / "cvrun"

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+
 from cvport import get_model
 from cvport.runtimes.commands import notes
 from cvport.runtimes.pipeline import Summary

@@ -2,6 +2,7 @@
 
 import click
 import pytest
+
 from cvport import errors
 from cvport.models.spec import VariantOptions
 from cvport.runtimes.commands.options import (

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport.runtimes.kinds.canvas import WHITE, Canvas, class_colour
 
 RED, GREY = (255, 0, 0), 128

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from cvport import Classification
 from cvport.runtimes.kinds.classes import ClassLimit, judge_classes, measure
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport import Detections
 from cvport.runtimes.kinds.detections import DetectionLimit, judge_detections, measure
 

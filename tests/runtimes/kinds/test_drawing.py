@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+
 from cvport import draw
 from cvport.errors import InputError
 from cvport.models.results import Classification, Detections, Landmarks

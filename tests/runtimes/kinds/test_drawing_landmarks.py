@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+
 from cvport import draw
 from cvport.models.landmarks68.contours import CONTOURS, SKELETON
 from cvport.models.results import Contour, Landmarks, Skeleton

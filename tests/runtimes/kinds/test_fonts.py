@@ -1,6 +1,7 @@
 """Text as pixels."""
 
 import pytest
+
 from cvport.runtimes.kinds.fonts import can_write, chinese_font, coverage, extent
 
 

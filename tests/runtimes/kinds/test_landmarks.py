@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from cvport import Landmarks
 from cvport.runtimes.kinds.landmarks import LandmarkLimit, judge_landmarks, measure
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport.runtimes.kinds.places import Places, Rect, beside_points, font_sizes
 
 

@@ -1,6 +1,7 @@
 """The table of kinds of results."""
 
 import pytest
+
 from cvport.errors import UsageError
 from cvport.exporters.gate.kinds.registry import get_gate_kind
 from cvport.runtimes.kinds.registry import KINDS, get_kind

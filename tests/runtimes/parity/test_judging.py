@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from cvport.runtimes.parity.judging import judge, judge_spread, judge_tensor
 from cvport.runtimes.parity.limits import TensorLimit
 from cvport.runtimes.parity.tensors import measure_tensor

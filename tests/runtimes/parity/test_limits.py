@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from cvport import UsageError
 from cvport.runtimes.kinds.classes import ClassLimit
 from cvport.runtimes.kinds.detections import DetectionLimit

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from cvport.runtimes.parity.tensors import cosine, measure_tensor
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from cvport import Detections, InputError, UsageError, draw, read_image
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.predictor import Timing

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from cvport import Classification, Detections, InputError, Landmarks, UsageError, get_model
 from cvport.runtimes.predictor import Timing
 from cvport.runtimes.sinks.base import Failure, Prediction, RunInfo

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cvport.errors import InputError
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.sources import files
 from cvport.runtimes.sources.files import FileSource, find_images
 from cvport.runtimes.sources.images import SUFFIXES, read_image
-from PIL import Image
 
 
 @pytest.fixture

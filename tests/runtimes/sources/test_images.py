@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageFile
+
 from cvport.errors import InputError
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.sources.images import MAX_PIXELS, as_image, read_image
-from PIL import Image, ImageFile
 
 ORIENTATION = 0x0112
 # What has to be done to the stored pixels, by the value of the EXIF tag (EXIF 2.32, 4.6.4).

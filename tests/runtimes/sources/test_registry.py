@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from cvport.exporters.gate.probes import scene
 from cvport.models.lazy import resolve
 from cvport.runtimes.sources import registry
 from cvport.runtimes.sources.base import Item, Items
 from cvport.runtimes.sources.registry import SOURCES, SourceEntry, open_sources
-from PIL import Image
 
 
 @pytest.fixture(autouse=True)

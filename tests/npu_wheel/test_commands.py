@@ -14,8 +14,8 @@ from cvport.exporters.gate.probes import scene
 pytestmark = pytest.mark.npu_wheel
 
 CVRUN, CVEXPORT = (
-    ("-c", f"import sys; from cvport.{package}.cli import main; sys.argv[0] = 'cv'; main()")
-    for package in ("runtimes", "exporters")
+    ("-c", f"import sys; from cvport.{module} import main; sys.argv[0] = 'cv'; main()")
+    for module in ("runtimes.commands.cvrun", "exporters.commands.cvexport")
 )
 
 

@@ -190,9 +190,10 @@ class Landmarks:
         return Landmarks(self.points[rows], None if self.boxes is None else self.boxes[rows], self.skeleton)
 
     @classmethod
-    def empty(cls, skeleton: Skeleton) -> Landmarks:
+    def empty(cls, skeleton: Skeleton | None = None) -> Landmarks:
         """Return the result of an image in which no face was looked for."""
-        return cls(np.empty((0, len(skeleton), 2), np.float32), np.empty((0, 4), np.float32), skeleton)
+        count = 0 if skeleton is None else len(skeleton)
+        return cls(np.empty((0, count, 2), np.float32), np.empty((0, 4), np.float32), skeleton)
 
     @classmethod
     def join(cls, parts: Sequence[Landmarks]) -> Landmarks:

@@ -126,14 +126,16 @@ def _annotations(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"category_id": 0, **box, "keypoints": keypoints, "num_keypoints": len(points)}
 
 
-def _skeleton(spec: ModelSpec) -> Skeleton:
-    skeleton: Skeleton = resolve(spec.skeleton or "", spec.package)
+def _skeleton(spec: ModelSpec) -> Skeleton | None:
+    skeleton: Skeleton | None = None if spec.skeleton is None else resolve(spec.skeleton, spec.package)
     return skeleton
 
 
 def _categories(spec: ModelSpec, _labels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return COCO's one category, with the names of its keypoints; its skeleton counts them from 1."""
+    """Return COCO's one category, with the names of its keypoints if any; its skeleton counts them from 1."""
     skeleton = _skeleton(spec)
+    if skeleton is None:
+        return [{"id": 0, "name": "face"}]
     edges = [[first + 1, second + 1] for first, second in skeleton.edges()]
     return [{"id": 0, "name": "face", "keypoints": list(skeleton.names), "skeleton": edges}]
 

@@ -1,12 +1,14 @@
 """Points compared, against values worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cvport import Landmarks
+from cvport import Landmarks, get_model
 from cvport.runtimes.kinds.landmarks import LandmarkLimit, judge_landmarks, measure
+from cvport.runtimes.kinds.registry import get_kind
 
 ZERO = Landmarks(np.zeros((1, 68, 2), np.float32))
 POINTS = np.arange(136, dtype=np.float32).reshape(1, 68, 2)
@@ -51,3 +53,13 @@ def test_one_point_off_fails():
 def test_other_faces_and_no_numbers_fail(points):
     stats = measure(Landmarks(POINTS), Landmarks(points))
     assert judge_landmarks(stats, LandmarkLimit(0.1, 0.1)).verdict == "failed"
+
+
+def test_points_without_a_skeleton_have_no_names_in_coco():
+    spec = replace(get_model("landmarks68"), skeleton=None)
+    kind = get_kind("landmarks")
+    assert kind.categories(spec, ()) == [{"id": 0, "name": "face"}]
+    assert kind.join([], spec).to_dict() == {"faces": []}
+    (category,) = kind.categories(get_model("landmarks68"), ())
+    assert len(category["keypoints"]) == 68
+    assert category["skeleton"][0] == [1, 2]

@@ -151,12 +151,6 @@ class Predictor:
     def iou_threshold(self, value: float) -> None:
         self.postprocess_params = self._with_settings(iou_threshold=value)
 
-    @property
-    def convention(self) -> str | None:
-        """The preprocessing convention that applies, such as "preprocess megvii"; None where the model has but one."""
-        names = {field.name for field in fields(self.preprocess_params)}
-        return f"preprocess {self.preprocess_params.convention}" if "convention" in names else None
-
     def __call__(
         self,
         image: Image,

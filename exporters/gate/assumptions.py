@@ -7,6 +7,7 @@ found again.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,11 +57,8 @@ def check_convention(
     images = [region.image for case in cases for region in case.regions]
     found = {}
     for convention, plan in spec.plan_each_convention(prepared.checkpoint, options).items():
-        pairs = ((image, _result(spec, plan, backend, image), _mirror(image)) for image in images)
-        sums = [
-            found_in_both(result, _result(spec, plan, backend, mirror), image.shape[1])
-            for image, result, mirror in pairs
-        ]
+        result = partial(_result, spec, plan, backend)
+        sums = [found_in_both(result(image), result(_mirror(image)), image.shape[1]) for image in images]
         found[convention] = max(sum(sums), 0.0)
     return _judge(prepared.plan.preprocess.convention, found)
 

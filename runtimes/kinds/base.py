@@ -33,7 +33,6 @@ class Kind:
 
     Attributes:
         name: As `ModelSpec.kind` and `Result.kind` call it.
-        json_key: The key of its list in JSON.
         limit: The dataclass of what two results may differ by.
         measure: (reference, candidate, variants) -> statistics. *variants* gives the reference decoded again with
             thresholds moved by their tolerance; it is called only where something is in one of the two results alone.
@@ -53,9 +52,8 @@ class Kind:
     """
 
     name: str
-    json_key: str
     limit: type[Any]
-    measure: Callable[..., Any]
+    measure: Callable[..., ResultStats]
     judge: Callable[[Any, Any], Judgement]
     bounds: Mapping[str, str]
     table: tuple[Column, ...]

@@ -109,7 +109,6 @@ def _describe(content: dict[str, Any], names: Mapping[str, str]) -> tuple[str, l
 
 KIND = Kind(
     name="classes",
-    json_key="scores",
     limit=ClassLimit,
     measure=measure,
     judge=judge_classes,

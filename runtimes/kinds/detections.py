@@ -231,7 +231,6 @@ def _describe(content: dict[str, Any], names: Mapping[str, str]) -> tuple[str, l
 
 KIND = Kind(
     name="detections",
-    json_key="detections",
     limit=DetectionLimit,
     measure=measure,
     judge=judge_detections,

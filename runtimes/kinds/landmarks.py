@@ -155,7 +155,6 @@ def _join(parts: Sequence[Landmarks], spec: ModelSpec) -> Landmarks:
 
 KIND = Kind(
     name="landmarks",
-    json_key="faces",
     limit=LandmarkLimit,
     measure=measure,
     judge=judge_landmarks,

@@ -344,4 +344,3 @@ def test_settings_of_detectors_are_refused(image):
         made.iou_threshold = 0.5
     with pytest.raises(AttributeError, match="emotion has no score_threshold"):
         made.score_threshold  # noqa: B018
-    assert made.convention is None

@@ -354,11 +354,11 @@ def test_guesses_are_told(nano_artifact):
     options = VariantOptions(input_size=(160, 160))
     with load("yolox", backend="torch", weights=nano_artifact.weights, options=options) as predictor:
         assert predictor.assumed == ("activation silu (model default)", "preprocess megvii (Megvii wrapping)")
-        assert predictor.convention == "preprocess megvii"
+        assert predictor.preprocess_params.convention == "megvii"
     options = VariantOptions(input_size=(160, 160), preprocess="easycv", activation="silu")
     with load("yolox", backend="torch", weights=nano_artifact.weights, options=options) as predictor:
         assert predictor.assumed == ()
-        assert predictor.convention == "preprocess easycv"
+        assert predictor.preprocess_params.convention == "easycv"
 
 
 def test_file_tells_what_was_guessed_when_it_was_made(nano_artifact, with_seal):
@@ -372,7 +372,7 @@ def test_file_tells_what_was_guessed_when_it_was_made(nano_artifact, with_seal):
 
 def test_file_tells_its_convention(predictor):
     assert predictor.assumed == ()
-    assert predictor.convention == "preprocess megvii"
+    assert predictor.preprocess_params.convention == "megvii"
 
 
 # --- a network and what it was built from

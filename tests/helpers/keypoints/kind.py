@@ -66,7 +66,6 @@ def draw(canvas, result, _style):
 
 KIND = Kind(
     name="keypoints",
-    json_key="keypoints",
     limit=KeypointLimit,
     measure=measure,
     judge=_judge,

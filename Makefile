@@ -4,19 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NPU_WHEEL := $(VENV)/npu-wheel
+DEMO_SEED := 2029
 
-.PHONY: demo test lint types unit test-npu-wheel test-slow bench format clean
+.PHONY: demo test lint types unit test-npu-wheel test-slow bench sample-weights format clean
 
-# Untrained weights: the boxes mean nothing, every step that makes them is real.
+# Two pictures that the weights have not seen: one drawn from another seed, one a photograph with shapes on it.
 demo: artifacts/yolox/yolox.onnx
-	@$(BIN)/cvrun --backend onnx --max-det 5 --save artifacts/demo \
-		"$$($(BIN)/python -c 'import skimage, pathlib; print(pathlib.Path(skimage.__file__).parent / "data/astronaut.png")')"
+	@PYTHONPATH=tools $(BIN)/python -m shapes draw --seed $(DEMO_SEED) --count 1 -o artifacts/demo
+	@PYTHONPATH=tools $(BIN)/python -m shapes draw --seed $(DEMO_SEED) --count 1 --photo astronaut.png -o artifacts/demo
+	@$(BIN)/cvrun --backend onnx --conf 0.5 --save artifacts/demo \
+		artifacts/demo/shapes_$(DEMO_SEED)_0000.png artifacts/demo/astronaut_$(DEMO_SEED)_0000.png
 	@echo
-	@echo "annotated picture  artifacts/demo/astronaut_onnx.png"
-	@echo "comparison         artifacts/yolox/parity.json"
+	@echo "comparison  artifacts/yolox/parity.json"
 
-artifacts/yolox/yolox.onnx: $(STAMP) $(wildcard *.py exporters/*.py exporters/*/*.py models/*.py models/*/*.py runtimes/*.py runtimes/*/*.py)
-	$(BIN)/cvexport yolox --opset 18 --weights seeded
+artifacts/yolox/yolox.onnx: $(STAMP) $(wildcard *.py exporters/*.py exporters/*/*.py models/*.py models/*/*.py runtimes/*.py runtimes/*/*.py models/yolox/sample/*)
+	$(BIN)/cvexport yolox --opset 18 --weights sample
 
 test: lint types unit test-npu-wheel
 
@@ -42,6 +44,10 @@ test-slow: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --no-deps rtmlib==0.0.15
 	PYTHONPATH=tests $(BIN)/python -m bench
+
+# The weights that come along, trained anew: an hour or two.
+sample-weights: $(STAMP)
+	PYTHONPATH=tools $(BIN)/python -m shapes train -o models/yolox/sample
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

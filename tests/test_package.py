@@ -32,7 +32,7 @@ HEAVY = {
     "numpy",
     "click",
 }
-NO_CODE = {"artifacts", "build", "dist", "tests"}
+NO_CODE = {"artifacts", "build", "dist", "tests", "tools"}
 DATA = "templates"  # a folder of this name holds no modules, whatever its files end in
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
@@ -178,7 +178,7 @@ print(*cvport.get_model("yolox").labels)
 
 
 def test_sdist_holds_the_sources_the_tests_and_what_runs_them(built):
-    tests = {name for name in built.files if name.startswith("tests/")}
+    tests = {name for name in built.files if name.startswith(("tests/", "tools/"))}
     assert len(tests) > 100
     assert tests <= built.sdist
     assert {"README.md", "LICENSE", "constraints.txt", "Makefile", "pyproject.toml", "MANIFEST.in"} <= built.sdist

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
+
+from shapes.photos import HELD_OUT
+from shapes.scenes import CLASSES, draw_scene
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
@@ -17,10 +20,9 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    import skimage
-
     folder = tmp_path_factory.mktemp("readme")
-    shutil.copy(Path(skimage.__file__).parent / "data/astronaut.png", folder / "image.png")
+    # The picture of the demo.
+    cv2.imwrite(str(folder / "image.png"), draw_scene([2029, 0, 1], (480, 640), photos=tuple(HELD_OUT)).image)
     return folder
 
 
@@ -62,14 +64,14 @@ def test_python_runs(folder, monkeypatch, capsys):
     code = blocks("python")[0]
     monkeypatch.chdir(folder)
     # The export is the command's, which ran above; everything else runs as it stands.
-    changed = code.replace('cvport.export("yolox", weights="seeded", output="artifacts")', "Published()")
+    changed = code.replace('cvport.export("yolox", weights="sample", output="artifacts")', "Published()")
     assert code != changed
 
     class Published:
         onnx = Path("artifacts/yolox/yolox.onnx")
 
     exec(changed, {"Published": Published})
-    assert re.fullmatch(r"(hand 0\.\d\d \[.*\]\n)+", capsys.readouterr().out)
+    assert re.fullmatch(rf"(({'|'.join(CLASSES)}) 0\.\d\d \[.*\]\n)+", capsys.readouterr().out)
 
 
 def test_embedding_finds_what_the_predictor_finds(folder, monkeypatch):

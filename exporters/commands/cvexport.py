@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   cvexport yolox --weights yolox_nano.pth
-  cvexport yolox --weights seeded -o /tmp/artifacts --json
+  cvexport yolox --weights sample -o /tmp/artifacts --json
   cvexport all --weights seeded
   cvexport yolox --weights hand.pth --preprocess megvii-legacy --activation relu --probes photos/
 """
@@ -338,6 +338,8 @@ def _listed(entry: Entry) -> str:
 @click.argument("model")
 def _show(model: str) -> None:
     """Show all that is known about a model."""
+    from ...models.weights.files import sample_folder  # needs numpy, which --help does not
+
     spec = get_model(model)
     preprocess, postprocess = spec.params_types
     rows = {
@@ -350,6 +352,7 @@ def _show(model: str) -> None:
         **{f"--labels {name}": ", ".join(labels) for name, labels in spec.label_lists.items()},
         **{f"in {lang}": ", ".join(names.values()) for lang, names in spec.translations.items()},
         "weights": spec.hub or "no known address; give the file",
+        "sample": "--weights sample, small and trained, to try things out" if sample_folder(spec) else "",
         "preprocess": ", ".join(spec.conventions),
         "activation": ", ".join(spec.activations),
         "before": _defaults(preprocess),

@@ -69,7 +69,8 @@ def find_checkpoint(path: Path, origin: str) -> Path:
     file = _weights_in(path) if path.is_dir() else path
     if not file.exists():
         raise WeightsError(
-            f"no weights at {origin}", "Give an existing file or folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N]."
+            f"no weights at {origin}",
+            "Give an existing file or folder, ms:ORG/MODEL, hf:ORG/MODEL, sample or seeded[:N].",
         )
     suffix = file.suffix.lower()
     if suffix == ".onnx":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ class Seeded:
 
 @dataclass(frozen=True)
 class Sample:
-    """The packaged weights of the project's own."""
+    """The trained weights that a model's package brings along."""
 
     def __str__(self) -> str:
         return _SAMPLE
@@ -105,16 +106,30 @@ def open_weights(
     if weights is None and spec.hub is None:
         raise WeightsError(f"{spec.name} has no known download address", "Give its file: --weights FILE")
     address = parse_address(weights if weights is not None else str(spec.hub))
-    if isinstance(address, Sample):
-        raise WeightsError(
-            "no sample weights are packaged in this version",
-            "Give a file: --weights FILE (untrained: --weights seeded)",
-        )
     if isinstance(address, Seeded):
         return seeded_checkpoint(spec, address.seed)
-    path = address.path if isinstance(address, LocalFile) else download(address, offline=offline, cache_dir=cache_dir)
+    if isinstance(address, HubAddress):
+        path = download(address, offline=offline, cache_dir=cache_dir)
+    else:
+        path = address.path if isinstance(address, LocalFile) else _packaged(spec)
     checkpoint = read_checkpoint(path, str(address))
     return replace(checkpoint, state=spec.inference_state(checkpoint.state))
+
+
+def sample_folder(spec: ModelSpec) -> Path | None:
+    """Return the folder ``sample`` of a model's package, with trained weights as a hub holds them, or None."""
+    folder = Path(str(files(spec.package))) / _SAMPLE
+    return folder if folder.is_dir() else None
+
+
+def _packaged(spec: ModelSpec) -> Path:
+    folder = sample_folder(spec)
+    if folder is None:
+        raise WeightsError(
+            f"{spec.name} has no sample weights",
+            "Give a file: --weights FILE (untrained: --weights seeded). yolox has sample weights.",
+        )
+    return folder
 
 
 def seeded_checkpoint(spec: ModelSpec, seed: int) -> Checkpoint:

@@ -219,7 +219,7 @@ def overview() -> str:
     lines += [
         f"export     {needs}",
         "",
-        "cvexport yolox --weights seeded      export untrained weights, to try it out",
+        "cvexport yolox --weights sample      export small trained weights that come along, to try it out",
         "cvexport yolox --weights FILE.pth    export a checkpoint, checked against PyTorch",
         "cvrun --backend onnx image.jpg       run what was exported",
     ]

@@ -54,9 +54,8 @@ verbosity_options = option_group(
 
 def weights_option(note: str = "") -> Decorator:
     """Return the option of the weights; *note* says where they are needed."""
-    return click.option(
-        "--weights", metavar="W", help=f"Weights: a file, folder, ms:ORG/MODEL, hf:ORG/MODEL or seeded[:N]{note}."
-    )
+    known = "a file, folder, ms:ORG/MODEL, hf:ORG/MODEL, sample or seeded[:N]"
+    return click.option("--weights", metavar="W", help=f"Weights: {known}{note}.")
 
 
 def take_variant_options(options: dict[str, Any]) -> VariantOptions:

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cvport.errors import UsageError, WeightsError
-from cvport.models.registry import get_model
-from cvport.models.weights.files import LocalFile, Sample, Seeded, open_weights, parse_address
+from cvport.errors import UsageError
+from cvport.models.weights.files import LocalFile, Sample, Seeded, parse_address
 from cvport.models.weights.hub import HubAddress
 
 
@@ -53,9 +52,3 @@ def test_what_is_no_seed(text):
 def test_what_is_no_address_of_a_hub(text):
     with pytest.raises(UsageError, match="is not a hub address"):
         parse_address(text)
-
-
-def test_there_are_no_sample_weights_yet():
-    with pytest.raises(WeightsError, match="no sample weights are packaged") as caught:
-        open_weights(get_model("yolox"), "sample")
-    assert "--weights seeded" in caught.value.hint

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from cvport.errors import WeightsError
 from cvport.models.registry import get_model
@@ -54,6 +55,11 @@ def test_the_command_writes_weights_that_say_all_about_themselves(tmp_path):
 def test_a_weight_that_float16_cannot_hold_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"float16 cannot hold a\.weight"):
         write_weights(tmp_path, {"a.weight": torch.tensor([1e6]), "b": torch.ones(1)}, CLASSES)
+
+
+def test_weights_are_written_whatever_their_layout(tmp_path):
+    write_weights(tmp_path, {"a": torch.ones(2, 3, 4, 4).to(memory_format=torch.channels_last)}, CLASSES)
+    assert load_file(tmp_path / "model.safetensors")["a"].shape == (2, 3, 4, 4)
 
 
 def test_a_shape_that_is_not_drawn_is_a_usage_error(tmp_path):

@@ -38,7 +38,7 @@ def write_weights(folder: Path, state: Mapping[str, Tensor], classes: Sequence[s
 
     """
     folder.mkdir(parents=True, exist_ok=True)
-    halves = {key: value.half() for key, value in state.items() if not key.endswith(_COUNTER)}
+    halves = {key: value.half().contiguous() for key, value in state.items() if not key.endswith(_COUNTER)}
     lost = [key for key, value in halves.items() if not value.isfinite().all()]
     if lost:
         raise ValueError(f"float16 cannot hold {', '.join(lost)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import UsageError, WeightsError
+from ..registry import MODELS, get_model
 from .checkpoint import Checkpoint, read_checkpoint
 from .digest import sha256_tensors
 from .hub import SITES, HubAddress, download
@@ -125,9 +126,10 @@ def sample_folder(spec: ModelSpec) -> Path | None:
 def _packaged(spec: ModelSpec) -> Path:
     folder = sample_folder(spec)
     if folder is None:
+        having = ", ".join(name for name in MODELS if sample_folder(get_model(name)))
         raise WeightsError(
-            f"{spec.name} has no sample weights",
-            "Give a file: --weights FILE (untrained: --weights seeded). yolox has sample weights.",
+            f"{spec.name} has no sample weights, {having} has",
+            "Give a file: --weights FILE (untrained: --weights seeded)",
         )
     return folder
 

@@ -49,15 +49,8 @@ def test_shapes_are_drawn_on_a_photograph_as_it_is():
     scene = draw_scene(3, (1, 1), photos=(), photo=photo)
     assert scene.image.shape == photo.shape
     assert len(scene.boxes) > 0
-    np.testing.assert_array_equal(photo, cv2.imread(str(_file("rocket.jpg"))))
-
-
-def _file(name):
-    from pathlib import Path
-
-    import skimage
-
-    return Path(skimage.__file__).parent / "data" / name
+    read_photo.cache_clear()
+    np.testing.assert_array_equal(photo, read_photo("rocket.jpg"), err_msg="the photograph itself was drawn on")
 
 
 def test_classes_can_be_chosen():

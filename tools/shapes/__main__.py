@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 import cv2
 
+from .coco import Dataset
 from .photos import HELD_OUT, TRAINING, read_photo
-from .scenes import CLASSES, Scene, draw_scene
+from .scenes import CLASSES, draw_scene
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,28 +54,14 @@ def main() -> None:
 def draw(output: Path, seed: int, count: int, size: tuple[int, int], photo: str | None, classes: Sequence[str]) -> None:
     """Write scenes as PNG and their boxes as a COCO dataset, annotations.json."""
     output.mkdir(parents=True, exist_ok=True)
-    scenes = {}
+    dataset = Dataset(classes)
     for number in range(count):
         on = None if photo is None else read_photo(photo)
         scene = draw_scene([seed, number, 1], size, photos=tuple(HELD_OUT), classes=classes, photo=on)
         name = f"shapes_{seed}_{number:04}.png" if photo is None else f"{Path(photo).stem}_{seed}_{number:04}.png"
         cv2.imwrite(str(output / name), scene.image)
-        scenes[name] = scene
-    (output / "annotations.json").write_text(json.dumps(dataset(scenes, classes)) + "\n", encoding="utf-8")
-
-
-def dataset(scenes: dict[str, Scene], classes: Sequence[str]) -> dict[str, object]:
-    """Return scenes by file name as a COCO dataset (cocodataset.org, data format)."""
-    images, annotations = [], []
-    for image_id, (name, scene) in enumerate(scenes.items(), 1):
-        height, width = scene.image.shape[:2]
-        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
-        for (left, top, right, bottom), class_id in zip(scene.boxes.tolist(), scene.class_ids.tolist(), strict=True):
-            box = [left, top, right - left, bottom - top]
-            entry = {"category_id": class_id, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
-            annotations.append({"id": len(annotations) + 1, "image_id": image_id, **entry})
-    categories = [{"id": index, "name": name} for index, name in enumerate(classes)]
-    return {"images": images, "annotations": annotations, "categories": categories}
+        dataset.add(scene, name)
+    (output / "annotations.json").write_text(json.dumps(dataset.to_dict()) + "\n", encoding="utf-8")
 
 
 @main.command()

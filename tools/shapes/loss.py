@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-STRIDES = (8, 16, 32)
+from cvport.models.yolox.postprocess import PostprocessParams
+
+# Those of the network's outputs, finest first.
+STRIDES = PostprocessParams().strides
 # The paper's and Megvii's numbers: a cell may answer for a box when it lies within so many strides of its middle; so
 # many of the best overlaps say how many cells answer; weights of the assignment's cost and of the loss.
 _RADIUS = 1.5

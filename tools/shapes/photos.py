@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from cvport import read_image
 
 # File, licence, who made it; see the docstrings of skimage.data.
 TRAINING = {
@@ -37,8 +38,4 @@ def read_photo(name: str) -> NDArray[np.uint8]:
     """Return a photograph of scikit-image as (h, w, 3) uint8, B G R."""
     import skimage
 
-    path = Path(skimage.__file__).parent / "data" / name
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise FileNotFoundError(f"scikit-image has no {path}")
-    return np.asarray(image, dtype=np.uint8)
+    return read_image(Path(skimage.__file__).parent / "data" / name)

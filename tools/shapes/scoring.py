@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 import cvport
 from cvport.runtimes.predictor import Predictor
 
+from .coco import Dataset, box_entry
 from .photos import HELD_OUT
 from .scenes import Scene, draw_scene
 
 # COCO's metric ranks the best 100 boxes of a picture, whatever their scores; almost all scores are asked for.
 _LOWEST_SCORE = 0.001
 _MOST_BOXES = 100
-_NOTHING = {"image_id": 1, "category_id": 0, "bbox": [0.0, 0.0, 0.0, 0.0], "area": 0.0, "score": 0.0}
+_NOTHING = {"image_id": 1, "score": 0.0, **box_entry((0, 0, 0, 0), 0)}
 
 
 def held_out_scenes(seed: int, count: int, classes: Sequence[str]) -> Iterator[Scene]:
@@ -54,20 +55,15 @@ def score(predictor: Predictor, seed: int, count: int) -> dict[str, Any]:
     from faster_coco_eval import COCO, COCOeval_faster
 
     found: list[dict[str, Any]] = []
-    images: list[dict[str, Any]] = []
-    truth: list[dict[str, Any]] = []
     classes = predictor.labels
-    for number, scene in enumerate(held_out_scenes(seed, count, classes), 1):
-        height, width = scene.image.shape[:2]
-        images.append({"id": number, "width": width, "height": height})
-        for box, class_id in zip(scene.boxes, scene.class_ids, strict=True):
-            truth.append({"id": len(truth) + 1, "image_id": number, "iscrowd": 0, **_entry(box, class_id)})
+    truth = Dataset(classes)
+    for scene in held_out_scenes(seed, count, classes):
+        image_id = truth.add(scene)
         result = predictor(scene.image)
         for box, value, class_id in zip(result.boxes, result.scores, result.class_ids, strict=True):
-            found.append({"image_id": number, "score": float(value), **_entry(box, class_id)})
-    categories = [{"id": index, "name": name} for index, name in enumerate(classes)]
+            found.append({"image_id": image_id, "score": float(value), **box_entry(box, class_id)})
     with contextlib.redirect_stdout(io.StringIO()):
-        dataset = COCO({"images": images, "annotations": truth, "categories": categories})
+        dataset = COCO(truth.to_dict())
         # A network that has learnt nothing may find nothing, which is a score too.
         judge = COCOeval_faster(dataset, dataset.loadRes(found or [_NOTHING]), "bbox")
         judge.evaluate()
@@ -78,12 +74,6 @@ def score(predictor: Predictor, seed: int, count: int) -> dict[str, Any]:
     each = {name: _mean(precision[:, :, index]) for index, name in enumerate(classes)}
     figures = {"map": _mean(precision), "map_50": _mean(precision[0]), "map_75": _mean(precision[5])}
     return {**figures, "classes": each}
-
-
-def _entry(box: Sequence[float], class_id: int) -> dict[str, Any]:
-    left, top, right, bottom = (float(value) for value in box)
-    size = [left, top, right - left, bottom - top]
-    return {"category_id": int(class_id), "bbox": size, "area": size[2] * size[3]}
 
 
 def _mean(precision: NDArray[np.float64]) -> float:

@@ -112,10 +112,9 @@ def test_loading_is_as_strict_as_for_any_weights(tmp_path):
 @pytest.mark.parametrize("name", ["nanodet", "hand_static", "landmarks68", "emotion"])
 def test_models_without_them_say_so(name):
     assert sample_folder(get_model(name)) is None
-    with pytest.raises(WeightsError, match=f"{name} has no sample weights") as caught:
+    with pytest.raises(WeightsError, match=f"{name} has no sample weights, yolox has") as caught:
         open_weights(get_model(name), "sample")
     assert "--weights seeded" in caught.value.hint
-    assert "yolox" in caught.value.hint
 
 
 @pytest.mark.parametrize("photo", [None, "astronaut.png"])

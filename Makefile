@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 NPU_WHEEL := $(VENV)/npu-wheel
 DEMO_SEED := 2029
 
-.PHONY: demo test lint types unit test-npu-wheel test-slow bench sample-weights format clean
+.PHONY: demo test lint types unit test-npu-wheel test-slow bench mutation sample-weights format clean
 
 # Two pictures that the weights have not seen: one drawn from another seed, one a photograph with shapes on it.
 demo: artifacts/yolox/yolox.onnx
@@ -44,6 +44,12 @@ test-slow: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --no-deps rtmlib==0.0.15
 	PYTHONPATH=tests $(BIN)/python -m bench
+
+# What the gate sees of faults planted at random, and whether it raises false alarms: some 20 minutes, can be continued.
+mutation: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m mutation run
+	PYTHONPATH=tests $(BIN)/python -m mutation clean
+	PYTHONPATH=tests $(BIN)/python -m mutation table
 
 # The weights that come along, trained anew: an hour or two.
 sample-weights: $(STAMP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ParityFailed, UsageError
 from ..models.registry import get_model, package_of
@@ -17,6 +17,7 @@ from .gate.assumptions import check_convention
 from .gate.legs import Subject, backend_names, choose_legs, run_legs
 from .gate.probes import all_cases
 from .gate.reference import make_reference
+from .gate.structure import compare_structure, structure_of
 from .gate.verify import verify
 from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
 from .publish import publish, reject, stage
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ..models.spec import ModelSpec, Plan, VariantOptions
     from ..models.weights.checkpoint import Checkpoint
     from .gate.reference import Reference
+    from .gate.structure import Structure
     from .gate.verify import Verification
 
 
@@ -113,11 +115,14 @@ def export(
         notes = check_convention(spec, prepared, options, cases)
         seal = make_seal(spec, checkpoint, plan, batch, tools)
         onnx_path = staging / f"{spec.name}.onnx"
-        onnx_path.write_bytes(make_onnx(spec, network, seal, progress))
+        data, structure = make_onnx(spec, network, seal, progress)
+        onnx_path.write_bytes(data)
+        del data  # as large as the weights, and no longer needed
         progress("running PyTorch")
         reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
         progress("comparing")
-        verification = verify_file(onnx_path, Subject(reference, network, onnx_path), seal, reasons, require)
+        subject = Subject(reference, network, onnx_path)
+        verification = verify_file(onnx_path, subject, seal, reasons, require, structure=structure)
         record = make_record(verification, sha256_file(onnx_path), plan.decided_by, notes)
         (staging / "parity.json").write_text(record.to_json(), encoding="utf-8")
         if record.verdict != "passed":
@@ -134,18 +139,38 @@ def _model_package(spec: ModelSpec) -> dict[str, str]:
     return {} if package is None else {MODEL_PACKAGE: package}
 
 
-def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callable[[str], None]) -> bytes:
-    """Return the bytes of the sealed file of a network."""
+class MadeFile(NamedTuple):
+    """A file and what it was made from.
+
+    Attributes:
+        data: Its bytes.
+        structure: What it may consist of.
+
+    """
+
+    data: bytes
+    structure: Structure
+
+
+def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callable[[str], None]) -> MadeFile:
+    """Make the sealed file of a network."""
     progress("folding BatchNorm")
-    fused = spec.fuse(network)
+    form = spec.export_form(spec.fuse(network))
     progress("tracing the network")
-    model = trace(spec.export_form(fused), spec, seal.input_size, seal.batch)
+    model = trace(form, spec, seal.input_size, seal.batch)
+    structure = structure_of(form, model)
     progress("simplifying and checking")
-    return finish(simplify(model), seal)
+    return MadeFile(finish(simplify(model), seal), structure)
 
 
 def verify_file(
-    onnx_path: Path, subject: Subject, seal: Seal, reasons: Mapping[str, str], require: Sequence[str] = ()
+    onnx_path: Path,
+    subject: Subject,
+    seal: Seal,
+    reasons: Mapping[str, str],
+    require: Sequence[str] = (),
+    *,
+    structure: Structure | None = None,
 ) -> Verification:
     """Run every leg that can run on an exported file or its network, and compare them.
 
@@ -155,11 +180,13 @@ def verify_file(
         seal: What the file was meant to say about itself.
         reasons: Why legs will not run, from `choose_legs`.
         require: Backends whose legs have to run.
+        structure: What the file may consist of; None where that is not known.
 
     """
     expected = {**json.loads(seal.to_json()), "digest": content_digest(onnx_path)}
     sealed = json.loads(read_seal(onnx_path).to_json())
-    return verify(expected, sealed, subject, run_legs(subject, reasons, require))
+    consists = [] if structure is None else compare_structure(onnx_path, structure)
+    return verify(expected, sealed, subject, run_legs(subject, reasons, require), consists)
 
 
 def _reject(staging: Path, output: Path, name: str, reference: Reference, record: Record) -> None:

@@ -16,7 +16,7 @@ from ..runtimes.seal import read_seal
 from .gate.evidence import evidence_arrays, rebuild_reference
 from .gate.legs import LEGS, LegRun, Subject
 from .gate.verify import verify
-from .report.record import Record, make_record, read_record
+from .report.record import Record, comparison_of, make_record, read_record
 from .report.text import render
 
 if TYPE_CHECKING:
@@ -55,7 +55,11 @@ def replay(onnx_path: Path) -> Record:
     subject = Subject(reference, file=onnx_path)
     runs = [leg.run(leg, subject) if leg.needed else LegRun(leg, "not run", "it builds on the network") for leg in LEGS]
     sealed = json.loads(read_seal(onnx_path).to_json())
-    return make_record(verify(before.seal, sealed, subject, runs), sha256_file(onnx_path), before.decided_by)
+    digest = sha256_file(onnx_path)
+    # What the file consists of was compared with the network, which is not here; it holds for the same bytes.
+    kept = [comparison_of(entry) for entry in before.comparisons if entry.tier == "structure"]
+    structure = kept if digest == before.onnx_sha256 else []
+    return make_record(verify(before.seal, sealed, subject, runs, structure), digest, before.decided_by)
 
 
 def main(onnx_path: Path) -> int:

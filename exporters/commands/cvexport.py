@@ -30,6 +30,7 @@ from ..export import Artifact, export
 from ..gate.capture import complete, make_capture
 from ..gate.legs import backend_names
 from ..graphs.trace import OPSET
+from ..judge import judge_file
 from ..publish import verify_sums
 from ..report.record import Record, read_record
 from ..report.text import failure, nearest_to_limit, render, render_summary
@@ -122,6 +123,17 @@ _export_options = option_group(
 )
 
 
+_tolerance_option = click.option(
+    "--tolerance",
+    "tolerances",
+    multiple=True,
+    metavar="OUT:FIGURE=X",
+    help="Limit to use instead of the derived one, such as cls_0:atol=1e-3; may be repeated.",
+)
+# Options of `parity` that mean nothing where no comparison is made, and the names of their values.
+_NEED_WEIGHTS = {"model": "model", "map": "mapping", "tolerance": "tolerances", "probes": "probes"}
+
+
 def _check_shared(weights: str | None) -> None:
     """Refuse weights that belong to one model."""
     from ...models.weights.files import Sample, Seeded, parse_address  # needs numpy, which --help does not
@@ -149,13 +161,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 @click.argument("model")
 @weights_option()
 @variant_options
-@click.option(
-    "--tolerance",
-    "tolerances",
-    multiple=True,
-    metavar="OUT:FIGURE=X",
-    help="Limit to use instead of the derived one, such as cls_0:atol=1e-3; may be repeated.",
-)
+@_tolerance_option
 @_export_options
 def _export_command(
     *,
@@ -290,25 +296,64 @@ def _capture(
 @click.option(
     "--capture", type=click.Path(path_type=Path), metavar="FILE.npz", help="Capture of an NPU to compare and add."
 )
+@weights_option(", to compare the file with their network now; nothing is written")
+@click.option("--model", metavar="NAME", help="With --weights, for a file without a seal: what it is.")
+@click.option(
+    "--map",
+    "mapping",
+    multiple=True,
+    metavar="THEIRS=OURS",
+    help="Another name of an input or output; may be repeated.",
+)
+@variant_options
+@_tolerance_option
+@_probes_option
+@download_options
 @_json_option
-@click.option("-v", "--verbose", is_flag=True, help="Print every table.")
-def _parity(*, file: Path, capture: Path | None, as_json: bool, verbose: bool) -> None:
-    """Show how a published FILE compares, or complete that with a capture.
+@verbosity_options
+def _parity(
+    *,
+    file: Path,
+    capture: Path | None,
+    weights: str | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Show how a published FILE compares, complete that with a capture, or compare any FILE with --weights.
 
     With --capture the record and the sums change if the verdict is passed; the file keeps its bytes.
     """
+    set_verbosity(quiet, verbose)
     if not file.exists():
         raise ArtifactError(f"no such file: {file}", "Check the path; cvexport MODEL writes one.")
-    if capture is not None:
-        record = complete(file, capture)
+    variant = take_variant_options(options)
+    if weights is None:
+        record = _recorded(file, capture, variant, options)
+    elif capture is not None:
+        raise UsageError("--capture and --weights are two comparisons", "Make one after the other.")
     else:
-        verify_sums(file.absolute().parent)
-        record = read_record(file.with_name("parity.json"))
+        with progress(quiet) as show:
+            record = judge_file(file, weights, options=variant, progress=show, **options)
     text = f"{record.verdict}: {file}\n{record.title}{_note(record)}\n{render(record, verbose=verbose)}"
     click.echo(record.to_json().rstrip() if as_json else text)
     if record.verdict != "passed":
         unchanged = "; the artifact is as before" if capture is not None else ""
         raise ParityFailed(f"{file} does not compute what its network computes{unchanged}: {failure(record)}")
+
+
+def _recorded(file: Path, capture: Path | None, variant: VariantOptions, options: dict[str, Any]) -> Record:
+    """Return the record of a published file, completed with a capture where one is given."""
+    given = [f"--{name}" for name, key in _NEED_WEIGHTS.items() if options[key]]
+    if given or variant != VariantOptions():
+        raise UsageError(
+            f"{', '.join(given) or 'the variant'} is for a comparison that is made now", "Give --weights W."
+        )
+    if capture is not None:
+        return complete(file, capture)
+    verify_sums(file.absolute().parent)
+    return read_record(file.with_name("parity.json"))
 
 
 @cvexport.command("doctor")

@@ -23,10 +23,11 @@ from ...runtimes.load import find_exported_file, prepare_network
 from ...runtimes.seal import read_seal, sealed_model
 from ..publish import replace_files, verify_sums
 from ..report.record import comparison_entries, environment, leg_entry, read_record
-from .evidence import describe, evidence_arrays, rebuild_reference, rounding_from_dict
+from .evidence import describe, evidence_arrays, rebuild_reference
 from .legs import LEGS, Leg, LegRun, Subject
 from .probes import all_cases
 from .reference import decode_again, make_reference
+from .rounding import rounding_from_dict
 from .verify import verify
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ...models.weights.checkpoint import Checkpoint
     from ..report.record import Record
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _META, _DIGEST = "meta", "sha256"
 # What a capture and a file must agree on to be about the same network and the same way to and from it.
 _SHARED = ("model", "variant", "input_size", "labels", "preprocess", "postprocess")
@@ -157,7 +158,7 @@ def make_capture(
         "seal": _describe(spec, plan, checkpoint),
         "onnx_sha256": None if path is None else sha256_file(path),
         **describe(reference),
-        "hf32_effect": subject.hf32.to_dict(),
+        "hf32_effect": [effect.to_dict() for effect in subject.hf32],
         "environment": environment(),
         "npu": {"device": runs[0].device, "settings": {run.leg.precision: dict(run.settings) for run in runs}},
     }
@@ -193,7 +194,7 @@ def complete(onnx_path: Path, capture_path: Path) -> Record:
     seal = json.loads(read_seal(onnx_path).to_json())
     _check_belongs(capture, seal, onnx_path)
     reference = rebuild_reference(capture.arrays, capture.meta, capture.meta["seal"])
-    effect = rounding_from_dict(capture.meta["hf32_effect"], reference.spec.kind)
+    effect = [rounding_from_dict(entry, reference.spec.kind) for entry in capture.meta["hf32_effect"]]
     subject = Subject(reference, file=onnx_path, stored_effect=effect)
     captured = {leg.name: replace(leg, run=_from_capture(capture)) for leg in _device_legs()}
     rows = [captured.get(leg.name, leg) for leg in LEGS if leg.needed or leg.name in captured]

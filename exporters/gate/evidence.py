@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ...runtimes.kinds.registry import get_kind
-from ...runtimes.parity.limits import DecodedLimit, Limits, TensorLimit
-from ...runtimes.parity.tensors import TensorStats
+from ...runtimes.parity.limits import Limits, TensorLimit
 from ...runtimes.predictor import Region
 from ...runtimes.seal import read_params, recorded_model
 from .kinds.base import Decoder
 from .reference import CaseReference, Reference, decode_rows
-from .rounding import Rounding
+from .rounding import algebra_from_dict, decoded_from_dict, numbers, stats_from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +27,7 @@ def evidence_arrays(reference: Reference) -> dict[str, Any]:
 
 
 def describe(reference: Reference) -> dict[str, Any]:
-    """Return the JSON form of all else: ``cases``, ``noise_floor`` and ``limits``."""
+    """Return the JSON form of all else: ``cases``, ``noise_floor``, ``limits`` and ``algebra``."""
     return {
         "cases": [
             {
@@ -39,11 +37,13 @@ def describe(reference: Reference) -> dict[str, Any]:
                 ],
                 "best": case.best,
                 "boxes": [None if region.box is None else [float(x) for x in region.box] for region in case.regions],
+                "limits": limits_to_dict(case.limits),
             }
             for case in reference.cases
         ],
         "noise_floor": {name: asdict(stats) for name, stats in reference.floor.items()},
         "limits": limits_to_dict(reference.limits),
+        "algebra": {} if reference.algebra is None else reference.algebra.to_dict(),
     }
 
 
@@ -61,17 +61,18 @@ def rebuild_reference(arrays: Mapping[str, Any], described: Mapping[str, Any], s
     preprocess = read_params(preprocess_type, seal["preprocess"], "the recorded preprocessing")
     postprocess = read_params(postprocess_type, seal["postprocess"], "the recorded postprocessing")
     decoder = Decoder(spec, postprocess, tuple(seal["labels"]))
+    common = limits_from_dict(described["limits"], spec.kind)
     cases = []
     for i, entry in enumerate(described["cases"]):
         outputs = {name: arrays[f"{i}/output/{name}"] for name in spec.output_names}
         regions = [Region(arrays[f"{i}/picture/{j}"], box) for j, box in enumerate(entry["boxes"])]
         transforms = [spec.preprocess(region.image, preprocess, **region.place())[1] for region in regions]
         results = decode_rows(decoder, outputs, transforms, entry["best"])
-        cases.append(
-            CaseReference(entry["name"], regions, arrays[f"{i}/input"], transforms, outputs, results, entry["best"])
-        )
-    floor = {name: _stats(stats) for name, stats in described["noise_floor"].items()}
-    return Reference(decoder, preprocess, cases, floor, limits_from_dict(described["limits"], spec.kind))
+        limits = limits_from_dict(entry["limits"], spec.kind) if "limits" in entry else common
+        made = (entry["name"], regions, arrays[f"{i}/input"], transforms, outputs, results, entry["best"], limits)
+        cases.append(CaseReference(*made))
+    floor = {name: stats_from_dict(stats) for name, stats in described["noise_floor"].items()}
+    return Reference(decoder, preprocess, cases, floor, common, algebra_from_dict(described.get("algebra") or {}))
 
 
 def limits_to_dict(limits: Limits) -> dict[str, Any]:
@@ -82,27 +83,5 @@ def limits_to_dict(limits: Limits) -> dict[str, Any]:
 
 def limits_from_dict(content: Mapping[str, Any], kind: str) -> Limits:
     """Return the limits that `limits_to_dict` wrote, of a kind of result."""
-    tensors = {name: TensorLimit(**_numbers(limit)) for name, limit in content["tensors"].items()}
-    return Limits(tensors, _decoded(content["decoded"], kind))
-
-
-def rounding_from_dict(content: Mapping[str, Any], kind: str) -> Rounding:
-    """Return what `Rounding.to_dict` wrote."""
-    tensors = {name: _stats(stats) for name, stats in content["tensors"].items()}
-    return Rounding(tensors, _decoded(content["decoded"], kind))
-
-
-def _decoded(content: Mapping[str, Any], kind: str) -> DecodedLimit:
-    limit: DecodedLimit = get_kind(kind).limit(**_numbers(content))
-    return limit
-
-
-def _stats(content: Mapping[str, Any]) -> TensorStats:
-    """Return statistics as recorded; what only older versions measured is left out."""
-    known = {entry.name for entry in fields(TensorStats)}
-    return TensorStats(**{name: value for name, value in _numbers(content).items() if name in known})
-
-
-def _numbers(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return figures as they were: JSON has no NaN and no infinity, records hold them as strings."""
-    return {key: float(value) if value in ("nan", "inf", "-inf") else value for key, value in content.items()}
+    tensors = {name: TensorLimit(**numbers(limit)) for name, limit in content["tensors"].items()}
+    return Limits(tensors, decoded_from_dict(content["decoded"], kind))

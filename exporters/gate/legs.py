@@ -5,19 +5,20 @@ A leg is compared, as the second of a pair, with each leg that its row names. It
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ...errors import BackendError, ParityIncomplete, UsageError, did_you_mean
+from ...errors import ArtifactError, BackendError, ParityIncomplete, UsageError, did_you_mean
 from ...runtimes.backends.registry import BACKENDS, open_backend, unavailable_reason
 from ...runtimes.load import load
 from ...runtimes.predictor import Predictor
+from .batches import BatchStats, measure_batches
 from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
-from .reference import LegCase, Reference, decode_rows
+from .reference import CaseReference, LegCase, Reference, decode_rows
 from .rounding import Rounding, hf32_effect, rounding_device_limits, strict_device_limits
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from ...runtimes.backends.base import Array, Backend
     from ...runtimes.parity.limits import Limits
 
 
@@ -46,11 +48,11 @@ class Subject:
     network: nn.Module | None = None
     file: Path | None = None
     device: str | None = None
-    stored_effect: Rounding | None = None
+    stored_effect: Sequence[Rounding] | None = None
 
     @cached_property
-    def hf32(self) -> Rounding:
-        """What HF32 convolutions change in the reference; measured when first asked for."""
+    def hf32(self) -> Sequence[Rounding]:
+        """What HF32 convolutions change in the reference, for each case; measured when first asked for."""
         if self.stored_effect is not None:
             return self.stored_effect
         if self.network is None:
@@ -67,7 +69,7 @@ class Leg:
         backend: The row of `BACKENDS` that runs it; also what ``--backends`` and ``--require`` call it.
         run: (leg, subject) -> what it made of the cases.
         against: Names of the legs that it is compared with.
-        limits: (subject) -> what it may differ by.
+        limits: (subject) -> what it may differ by, for each case.
         precision: Precision of the backend; None is its default.
         counts: Whether its comparisons decide the verdict; if not, they are for the record.
         needed: Whether nothing is published without it.
@@ -78,7 +80,7 @@ class Leg:
     backend: str
     run: Callable[[Leg, Subject], LegRun]
     against: tuple[str, ...] = ()
-    limits: Callable[[Subject], Limits] = lambda subject: subject.reference.limits
+    limits: Callable[[Subject], Sequence[Limits]] = lambda subject: [case.limits for case in subject.reference.cases]
     precision: str | None = None
     counts: bool = True
     needed: bool = False
@@ -90,22 +92,24 @@ class LegRun:
 
     Attributes:
         leg: Its row.
-        status: "ran" or "not run".
-        reason: Why it did not run.
+        status: "ran", "failed" where what it runs cannot be run, or "not run".
+        reason: Why it did not run, or failed.
         device: What it ran on.
         settings: What its numbers depend on, as the backend tells it.
         cases: What it made of each case.
+        batches: How rows of batches differ from the same rows alone; empty where that was not tried.
         captured: SHA-256 of the capture that it was taken from; empty where it ran here.
         environment: Of the machine where it was captured.
 
     """
 
     leg: Leg
-    status: Literal["ran", "not run"]
+    status: Literal["ran", "failed", "not run"]
     reason: str = ""
     device: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     cases: Sequence[LegCase] = ()
+    batches: Sequence[BatchStats] = ()
     captured: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -124,10 +128,25 @@ def run_file(leg: Leg, subject: Subject) -> LegRun:
     """Run the exported file, which knows nothing but what is sealed in it."""
     if subject.file is None:
         raise ValueError(f"the leg {leg.name} runs an exported file, and there is none")
-    with load(
-        subject.file, backend=leg.backend, device=subject.device, precision=leg.precision, check_integrity=False
-    ) as predictor:
-        return _ran(leg, predictor, subject.reference)
+    try:
+        with load(
+            subject.file, backend=leg.backend, device=subject.device, precision=leg.precision, check_integrity=False
+        ) as predictor:
+            return run_predictor(leg, predictor, subject.reference)
+    except ArtifactError as error:
+        return LegRun(leg, "failed", error.message)
+
+
+def run_predictor(leg: Leg, predictor: Predictor, reference: Reference) -> LegRun:
+    """Run a file that is open: all cases, and batches of several sizes.
+
+    It is the file that is judged: one that cannot be run is a verdict, not an accident.
+    """
+    try:
+        run = _ran(leg, predictor, reference)
+        return replace(run, batches=measure_batches(predictor.backend, reference, run.cases))
+    except ArtifactError as error:
+        return LegRun(leg, "failed", error.message)
 
 
 def run_network(leg: Leg, subject: Subject) -> LegRun:
@@ -153,23 +172,45 @@ def _ran(leg: Leg, predictor: Predictor, reference: Reference) -> LegRun:
     backend = predictor.backend
     made = []
     for case in reference.cases:
-        outputs = backend.run({reference.spec.input_name: case.inputs})
+        outputs = _run(backend, reference, case, case.inputs)
+        if not case.regions:
+            made.append(LegCase(outputs, []))
+            continue
         inputs, transforms = predictor.prepare(case.regions)
         own = outputs
         if not np.array_equal(inputs[: len(case.inputs)], case.inputs):
-            own = backend.run({reference.spec.input_name: inputs})
+            own = _run(backend, reference, case, inputs)
         made.append(LegCase(outputs, decode_rows(decoder, own, transforms, case.best)))
     return LegRun(leg, "ran", device=backend.device, settings=dict(backend.settings), cases=made)
 
 
-def _strict(subject: Subject) -> Limits:
-    reference = subject.reference
-    return strict_device_limits(reference.limits, get_gate_kind(reference.spec.kind).device)
+def _run(backend: Backend, reference: Reference, case: CaseReference, inputs: Array) -> dict[str, Array]:
+    """Run a network on a case.
+
+    Raises:
+        ArtifactError: It cannot be run, or its outputs have other shapes than the reference's.
+
+    """
+    outputs = backend.run({reference.spec.input_name: inputs})
+    for name, expected in case.outputs.items():
+        if name not in outputs:
+            raise ArtifactError(f"there is no output {name}", "Export it again.")
+        if outputs[name].shape[1:] != expected.shape[1:] or len(outputs[name]) != len(inputs):
+            raise ArtifactError(f"{name} has the shape {outputs[name].shape}, not {expected.shape}", "Export it again.")
+    return outputs
 
 
-def _production(subject: Subject) -> Limits:
+def _strict(subject: Subject) -> list[Limits]:
     reference = subject.reference
-    return rounding_device_limits(reference.limits, get_gate_kind(reference.spec.kind).device, subject.hf32)
+    device = get_gate_kind(reference.spec.kind).device
+    return [strict_device_limits(case.limits, device) for case in reference.cases]
+
+
+def _production(subject: Subject) -> list[Limits]:
+    reference = subject.reference
+    device = get_gate_kind(reference.spec.kind).device
+    pairs = zip(reference.cases, subject.hf32, strict=True)
+    return [rounding_device_limits(case.limits, device, effect) for case, effect in pairs]
 
 
 # The first is the reference. An NPU computes in float32 where it is told to ("strict", which counts), and as it does
@@ -244,13 +285,19 @@ def _incomplete(leg: Leg, reason: str) -> ParityIncomplete:
     )
 
 
-def run_legs(subject: Subject, reasons: Mapping[str, str], require: Sequence[str] = ()) -> list[LegRun]:
+def run_legs(
+    subject: Subject,
+    reasons: Mapping[str, str],
+    require: Sequence[str] = (),
+    instead: Mapping[str, Callable[[Leg, Subject], LegRun]] | None = None,
+) -> list[LegRun]:
     """Run every leg that can run.
 
     Args:
         subject: What to run.
         reasons: From `choose_legs`.
         require: Backends whose legs have to run.
+        instead: Ways to run legs other than those of their rows, by name.
 
     Raises:
         ParityIncomplete: A required leg failed on its device.
@@ -263,7 +310,7 @@ def run_legs(subject: Subject, reasons: Mapping[str, str], require: Sequence[str
             runs.append(LegRun(leg, "not run", reasons[leg.name]))
             continue
         try:
-            runs.append(leg.run(leg, subject))
+            runs.append((instead or {}).get(leg.name, leg.run)(leg, subject))
         except BackendError as error:
             if leg.needed:
                 raise

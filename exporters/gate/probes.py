@@ -1,4 +1,8 @@
-"""Images that a comparison is made on: drawn by formula, the same everywhere, or the user's own."""
+"""Images that a comparison is made on: drawn by formula, the same everywhere, or the user's own.
+
+What a gate can see is bounded by what its images make a network do. So there are soft and hard ones, flat ones, at
+which variances vanish, and extreme ones; `exporters.gate.drive` adds inputs that no image gives.
+"""
 
 from __future__ import annotations
 
@@ -30,24 +34,75 @@ class Case(NamedTuple):
 
 
 def built_in_cases(batch: str | int, *, boxes: bool = False) -> list[Case]:
-    """Return the built-in probes: landscape, portrait, tiny and noise; in batches of 1 and 3.
+    """Return the built-in probes, in batches of 1, 3 and 4.
 
     Args:
         batch: "dynamic", or the one batch size that the file takes; then every case has that many images.
         boxes: Whether boxes in an image are probed too, as one more batch.
 
     """
-    images = [scene(480, 640, seed=1), scene(640, 427, seed=2), scene(61, 97, seed=3)]
-    images.append(np.random.default_rng(4).integers(0, 256, (416, 416, 3), dtype=np.uint8))
-    whole = [Region(image) for image in images]
-    boxed = [Region(images[0], box) for box in _FACE_BOXES] if boxes else []
+    images = _images()
+    whole = [Region(image) for image in images.values()]
+    boxed = [Region(images["landscape"], box) for box in _FACE_BOXES] if boxes else []
     if batch == "dynamic":
-        cases = [Case("landscape", whole[:1]), Case("portrait, tiny, noise", whole[1:])]
+        names = list(images)
+        cases = [Case(", ".join(names[part]), whole[part]) for part in (slice(1), slice(1, 4), slice(4, None))]
         return [*cases, Case("faces", boxed)] if boxes else cases
     size = int(batch)
     everything = whole + boxed
     chunks = [everything[i : i + size] for i in range(0, len(everything), size)]
     return [Case(f"built-in {i}", (chunk * size)[:size]) for i, chunk in enumerate(chunks, 1)]
+
+
+def _images() -> dict[str, NDArray[np.uint8]]:
+    """Return the built-in images by name."""
+    return {
+        "landscape": scene(480, 640, seed=1),
+        "portrait": scene(640, 427, seed=2),
+        "tiny": scene(61, 97, seed=3),
+        "noise": np.random.default_rng(4).integers(0, 256, (416, 416, 3), dtype=np.uint8),
+        "black": np.zeros((480, 640, 3), dtype=np.uint8),
+        "test card": test_card(480, 640),
+        "dark": np.random.default_rng(5).integers(0, 12, (480, 640, 3), dtype=np.uint8),
+        "natural": natural(480, 640, seed=6),
+    }
+
+
+def test_card(height: int, width: int) -> NDArray[np.uint8]:
+    """Draw the hardest edges that there are: a black and a white half, one white pixel, checks of 1 and 16 pixels.
+
+    Returns:
+        (height, width, 3) uint8, B G R.
+
+    """
+    rows, columns = np.indices((height, width))
+    image = np.where(columns < width // 2, 0, 255)
+    image[height // 4, width // 4] = 255
+    fine, coarse = (rows + columns) % 2, (rows // 16 + columns // 16) % 2
+    lower = rows >= height // 2
+    image[lower] = 255 * np.where(columns < width // 2, fine, coarse)[lower]
+    card: NDArray[np.uint8] = np.repeat(image[..., None], 3, axis=2).astype(np.uint8)
+    return card
+
+
+def natural(height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """Draw noise with the statistics of photographs: as much contrast in each octave, mostly shared by the colours.
+
+    The amplitude of a photograph falls as the frequency (Field 1987, https://doi.org/10.1364/JOSAA.4.002379).
+
+    Returns:
+        (height, width, 3) uint8, B G R.
+
+    """
+    rng = np.random.default_rng(seed)
+    image = np.zeros((height, width, 3), np.float32)
+    for octave in range(1, int(np.log2(min(height, width))) + 1):
+        grid = (2**octave, max(2, 2**octave * width // height))
+        light = rng.standard_normal((*grid, 1), dtype=np.float32)
+        colour = rng.standard_normal((*grid, 3), dtype=np.float32)
+        image += cv2.resize(light + 0.3 * colour, (width, height), interpolation=cv2.INTER_CUBIC)
+    picture: NDArray[np.uint8] = np.clip(128 + 64 * image / image.std(), 0, 255).astype(np.uint8)
+    return picture
 
 
 def folder_cases(folder: Path, batch: str | int) -> list[Case]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...models.lazy import import_torch
+from ...runtimes.kinds.registry import get_kind
 from ...runtimes.parity.limits import SMALLEST_RELATIVE, Limits, TensorLimit, widest
 from ...runtimes.parity.tensors import TensorStats, measure_tensor
 from .kinds.registry import get_gate_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor, nn
 
+    from ...models.spec import ModelSpec
     from ...runtimes.backends.base import Array
     from ...runtimes.parity.limits import DecodedLimit
     from .kinds.base import Decoder
@@ -29,70 +31,119 @@ if TYPE_CHECKING:
 SAFETY = 10.0
 # An NPU adds in another order and approximates functions otherwise than a CPU: several times the usual noise is sound.
 DEVICE_SAFETY = 4.0
-# Rounding is measured on so many values of each output, or so many images.
-_ENOUGH, _MOST_REGIONS = 1000, 8
+# The common limits are measured on so many values of each output, or so many cases.
+_ENOUGH, _MOST_CASES = 1000, 4
+# A case whose error is this many times below the common limit keeps that: correct files came to 3.8 times the error.
+_ROOM = 5.0
+# Correct files differ from the reference by 1.0 to 2.2 times its own error in the mean square. The mean of few values
+# varies: that is added over the root of their number.
+_RMS_SAFETY, _RMS_SCATTER = 4.0, 3.0
+# From this share of differing neighbours on an image has a texture.
+_TEXTURED = 0.1
+# Two roundings of the largest value are no fault, however exact the reference is.
+_SMALLEST_RMS = 2 * 2.0**-24
 # HF32 has the exponent of float32 and 10 stored bits of its mantissa: 13 fewer.
 _DROPPED_BITS = 13
 
 
 class Rounding(NamedTuple):
-    """How the reference differs from another computation of its network.
+    """How the reference differs from another computation of its network, in one case or in several.
 
     Attributes:
         tensors: Statistics by output.
-        decoded: Limits of decoded results, derived from the same.
+        sizes: Number of values of each output.
+        decoded: Limits of decoded results, derived from the same; None where there are no images.
+        textured: Whether neighbouring pixels differ. Where they do not, values repeat and so do their errors: the mean
+            square of a few of them says nothing.
 
     """
 
     tensors: Mapping[str, TensorStats]
-    decoded: DecodedLimit
+    sizes: Mapping[str, int]
+    decoded: DecodedLimit | None
+    textured: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         tensors = {name: asdict(stats) for name, stats in self.tensors.items()}
-        return {"tensors": tensors, "decoded": asdict(self.decoded)}
+        decoded = None if self.decoded is None else asdict(self.decoded)
+        return {"tensors": tensors, "sizes": dict(self.sizes), "decoded": decoded, "textured": self.textured}
+
+
+def rounding_from_dict(content: Mapping[str, Any], kind: str) -> Rounding:
+    """Return what `Rounding.to_dict` wrote."""
+    tensors = {name: stats_from_dict(stats) for name, stats in content["tensors"].items()}
+    decoded = content["decoded"]
+    limits = None if decoded is None else decoded_from_dict(decoded, kind)
+    return Rounding(tensors, dict(content["sizes"]), limits, content["textured"])
+
+
+def algebra_from_dict(content: Mapping[str, Any]) -> Algebra | None:
+    """Return what `Algebra.to_dict` wrote; None where nothing was measured."""
+    if not content:
+        return None
+    return Algebra({name: stats_from_dict(stats) for name, stats in content["tensors"].items()}, content["fine"])
+
+
+def decoded_from_dict(content: Mapping[str, Any], kind: str) -> DecodedLimit:
+    """Return limits of decoded results as recorded, of a kind of result."""
+    limit: DecodedLimit = get_kind(kind).limit(**numbers(content))
+    return limit
+
+
+def stats_from_dict(content: Mapping[str, Any]) -> TensorStats:
+    """Return statistics as recorded; what only older versions measured is left out."""
+    known = {entry.name for entry in fields(TensorStats)}
+    return TensorStats(**{name: value for name, value in numbers(content).items() if name in known})
+
+
+def numbers(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures as they were: JSON has no NaN and no infinity, records hold them as strings."""
+    return {key: float(value) if value in ("nan", "inf", "-inf") else value for key, value in content.items()}
+
+
+class Algebra(NamedTuple):
+    """How far a network's form for export is from the network in float64.
+
+    Attributes:
+        tensors: Statistics by output.
+        fine: Whether all was computed in float64; if not, the form's own code rounds its tensors to float32.
+
+    """
+
+    tensors: Mapping[str, TensorStats]
+    fine: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"fine": self.fine, "tensors": {name: asdict(stats) for name, stats in self.tensors.items()}}
 
 
 def measure_rounding(
-    decoder: Decoder,
-    cases: Sequence[CaseReference],
-    run: Callable[[Array], Mapping[str, Array]],
-    safety: float,
-    *,
-    exact: bool,
+    decoder: Decoder, case: CaseReference, other: Mapping[str, Array], safety: float, *, exact: bool
 ) -> Rounding:
     """Measure how the reference differs from another computation of its network, and derive limits of results.
 
-    A detector has thousands of outputs, and one image tells how large errors get. A few class scores of one image do
-    not: so many images are measured that there are enough numbers.
-
     Args:
         decoder: The reference's postprocessing.
-        cases: What it made of each case.
-        run: (N, 3, H, W) float32 -> outputs by name, the other computation.
+        case: What the reference made of a case.
+        other: What the other computation made of it.
         safety: See `GateKind.derive`.
         exact: Whether the other computation is the exact one; else the reference is.
 
     """
-    regions = _measured_regions(cases)
-    other = run(np.concatenate([case.inputs[i : i + 1] for case, i in regions]))
-    own = {name: np.concatenate([case.outputs[name][i : i + 1] for case, i in regions]) for name in other}
+    own = case.outputs
     stats = {name: measure_tensor(*((other[name], own[name]) if exact else (own[name], other[name]))) for name in own}
     rounded = {name: np.asarray(value, np.float32) for name, value in other.items()}
     first, second = (rounded, own) if exact else (own, rounded)
     derive = get_gate_kind(decoder.spec.kind).derive
     limits = [
-        derive(partial(decoder, transform=case.transforms[i]), row(first, k), row(second, k), safety)
-        for k, (case, i) in enumerate(regions)
+        derive(partial(decoder, transform=transform), row(first, i), row(second, i), safety)
+        for i, transform in enumerate(case.transforms)
     ]
-    return Rounding(stats, widest(limits))
-
-
-def _measured_regions(cases: Sequence[CaseReference]) -> list[tuple[CaseReference, int]]:
-    """Return the first regions that together have `_ENOUGH` values of each output, as cases and indices."""
-    regions = [(case, i) for case in cases for i in range(len(case.regions))]
-    fewest = min(value[0].size for value in cases[0].outputs.values())
-    return regions[: max(1, min(_MOST_REGIONS, math.ceil(_ENOUGH / fewest)))]
+    sizes = {name: value.size for name, value in own.items()}
+    textured = bool((np.diff(case.inputs, axis=-1) != 0).mean() >= _TEXTURED)
+    return Rounding(stats, sizes, widest(limits) if limits else None, textured)
 
 
 def row(outputs: Mapping[str, Array], index: int) -> dict[str, Array]:
@@ -100,66 +151,155 @@ def row(outputs: Mapping[str, Array], index: int) -> dict[str, Array]:
     return {name: values[index : index + 1] for name, values in outputs.items()}
 
 
-def own_rounding(decoder: Decoder, cases: Sequence[CaseReference], network: nn.Module) -> Rounding:
-    """Measure the reference's own rounding error: float32 against float64."""
-    return measure_rounding(decoder, cases, partial(_run_exactly, network), SAFETY, exact=True)
-
-
-def _run_exactly(network: nn.Module, inputs: Array) -> dict[str, Any]:
-    """Run a network in float64."""
+def run_exactly(network: nn.Module, inputs: Sequence[Array]) -> list[dict[str, Any]]:
+    """Run a network in float64, row by row; return its outputs for each of the inputs."""
     torch = import_torch()
-    with torch.inference_mode():
-        # Converted there and back: float32 values survive it unchanged, and a copy of a large network is saved.
-        outputs = {name: value.numpy() for name, value in network.double()(torch.from_numpy(inputs).double()).items()}
+    # Converted there and back: float32 values survive it unchanged, and a copy of a large network is saved. Not within
+    # inference mode, whose tensors can have no gradient ever after.
+    network.double()
+    try:
+        with torch.inference_mode():
+            rows = [[network(torch.from_numpy(x[None]).double()) for x in batch] for batch in inputs]
+            return [{name: torch.cat([row[name] for row in batch]).numpy() for name in batch[0]} for batch in rows]
+    finally:
         network.float()
-    return outputs
 
 
-def tensor_limit(floor: TensorStats) -> TensorLimit:
-    """Derive the limit of an output from the rounding error of its reference (*floor*: float32 against float64)."""
-    smallest = SMALLEST_RELATIVE * (floor.largest or 1.0)
+def measure_algebra(spec: ModelSpec, network: nn.Module, inputs: Array, exact: Mapping[str, Array]) -> Algebra:
+    """Measure how far a network's form for export is from the network, both in float64.
+
+    Folding and rewriting are algebra: what they change beyond a few roundings of float64 is a mistake, and in float32
+    it may hide in the noise.
+
+    Args:
+        spec: The model, which fuses and rewrites.
+        network: As loaded.
+        inputs: (1, 3, H, W) float32.
+        exact: What the network makes of them in float64.
+
+    """
+    torch = import_torch()
+    network.double()
+    try:
+        form = spec.export_form(spec.fuse(network))
+        fine = not any(tensor.dtype == torch.float32 for tensor in form.state_dict().values())
+        form.double()
+        with torch.inference_mode():
+            outputs = {name: value.numpy() for name, value in form(torch.from_numpy(inputs).double()).items()}
+    finally:
+        network.float()
+    return Algebra({name: measure_tensor(exact[name], outputs[name]) for name in exact}, fine)
+
+
+def common_rounding(cases: Sequence[Rounding]) -> Rounding:
+    """Return what rounding does in the first cases that together have `_ENOUGH` values of each output.
+
+    A detector has thousands of outputs, and one image tells how large errors get. A few class scores of one image do
+    not: so many images are taken that there are enough numbers.
+    """
+    taken: list[Rounding] = []
+    for case in [case for case in cases if case.decoded is not None][:_MOST_CASES]:
+        taken.append(case)
+        if min(sum(entry.sizes[name] for entry in taken) for name in case.sizes) >= _ENOUGH:
+            break
+    tensors = {name: _pooled([case.tensors[name] for case in taken]) for name in taken[0].tensors}
+    sizes = {name: sum(case.sizes[name] for case in taken) for name in taken[0].sizes}
+    decoded = widest([case.decoded for case in taken if case.decoded is not None])
+    return Rounding(tensors, sizes, decoded, all(case.textured for case in taken))
+
+
+def _pooled(stats: Sequence[TensorStats]) -> TensorStats:
+    """Return the statistics of the case with the largest error."""
+    return max(stats, key=lambda entry: entry.max_abs if entry.finite else math.inf)
+
+
+def common_limits(common: Rounding) -> Limits:
+    """Return the limits of all cases whose own rounding is of the usual size."""
+    assert common.decoded is not None
+    tensors = {name: tensor_limit(stats, common.sizes[name]) for name, stats in common.tensors.items()}
+    return Limits(tensors, common.decoded)
+
+
+def case_limits(common: Rounding, own: Rounding) -> Limits:
+    """Return the limits of one case.
+
+    Rounding depends on the image: what one makes large, another does not. So each case has the limits of its own error,
+    those of the common one where that leaves it room, and results have the wider of both.
+
+    Args:
+        common: From `common_rounding`.
+        own: Of the case.
+
+    """
+    tensors = {}
+    for name, stats in own.tensors.items():
+        usual = tensor_limit(common.tensors[name], common.sizes[name])
+        limit = tensor_limit(stats, own.sizes[name])
+        few = own.sizes[name] < _ENOUGH
+        if few and common.tensors[name].finite:  # a handful of values may have hardly any error by chance
+            limit = usual if limit.max_abs <= usual.max_abs else limit
+            limit = replace(limit, rms=max(limit.rms, usual.rms))
+        elif limit.max_abs > usual.max_abs >= _ROOM * stats.max_abs:
+            limit = replace(limit, max_abs=usual.max_abs, derived=usual.derived)
+        tensors[name] = limit if own.textured else replace(limit, rms=math.inf)
+    decoded = [limits for limits in (common.decoded, own.decoded) if limits is not None]
+    return Limits(tensors, widest(decoded))
+
+
+def tensor_limit(floor: TensorStats, values: int) -> TensorLimit:
+    """Derive the limit of an output from the rounding error of its reference (*floor*: float32 against float64).
+
+    Args:
+        floor: The error.
+        values: Number of values that it was measured on.
+
+    """
+    largest = floor.largest or 1.0
+    smallest = SMALLEST_RELATIVE * largest
     derived = f"{SAFETY:g} x {floor.max_abs:.2e}, the reference's own rounding error (float32 against float64)"
     if SAFETY * floor.max_abs < smallest:
         derived = f"{smallest:.2e}, 16 roundings of the largest value"
-    return TensorLimit(max(SAFETY * floor.max_abs, smallest), derived=derived)
+    rms = _RMS_SAFETY * (1 + _RMS_SCATTER / math.sqrt(values)) * floor.rms
+    return TensorLimit(max(SAFETY * floor.max_abs, smallest), derived=derived, rms=max(rms, _SMALLEST_RMS * largest))
 
 
 def strict_device_limits(limits: Limits, device: DecodedLimit) -> Limits:
-    """Derive the limits of a device that computes in float32 from those of the exported file.
+    """Derive the limits of a device that computes in float32 from those of the exported file, in one case.
 
     Args:
         limits: What the exported file may differ by.
         device: See `GateKind.device`.
 
     """
-    tensors = {
-        name: TensorLimit(DEVICE_SAFETY * limit.max_abs, limit.rtol, f"{DEVICE_SAFETY:g} x ({limit.derived})")
-        for name, limit in limits.tensors.items()
-    }
+    tensors = {}
+    for name, limit in limits.tensors.items():
+        derived = f"{DEVICE_SAFETY:g} x ({limit.derived})"
+        tensors[name] = TensorLimit(DEVICE_SAFETY * limit.max_abs, limit.rtol, derived, DEVICE_SAFETY * limit.rms)
     return Limits(tensors, device)
 
 
 def rounding_device_limits(limits: Limits, device: DecodedLimit, effect: Rounding) -> Limits:
-    """Derive the limits of a device that rounds what goes into convolutions.
+    """Derive the limits of a device that rounds what goes into convolutions, in one case.
 
     Args:
         limits: What the exported file may differ by.
         device: See `GateKind.device`.
-        effect: What such rounding changes in the reference.
+        effect: What such rounding changes in the reference, in this case.
 
     """
-    tensors = {
-        name: TensorLimit(
+    tensors = {}
+    for name, stats in effect.tensors.items():
+        rms = _RMS_SAFETY * (1 + _RMS_SCATTER / math.sqrt(effect.sizes[name])) * stats.rms
+        tensors[name] = TensorLimit(
             max(DEVICE_SAFETY * stats.max_abs, limits.tensors[name].max_abs),
             derived=f"{DEVICE_SAFETY:g} x {stats.max_abs:.2e}, what HF32 convolutions change in the reference",
+            rms=max(rms, DEVICE_SAFETY * limits.tensors[name].rms),
         )
-        for name, stats in effect.tensors.items()
-    }
-    return Limits(tensors, widest([device, effect.decoded]))
+    return Limits(tensors, device if effect.decoded is None else widest([device, effect.decoded]))
 
 
-def hf32_effect(reference: Reference, network: nn.Module) -> Rounding:
-    """Measure what HF32 convolutions change: the reference with and without their inputs rounded."""
+def hf32_effect(reference: Reference, network: nn.Module) -> list[Rounding]:
+    """Measure what HF32 convolutions change in each case: the reference with and without their inputs rounded."""
     torch = import_torch()
 
     def round_inputs(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -171,11 +311,12 @@ def hf32_effect(reference: Reference, network: nn.Module) -> Rounding:
             module.weight.data = round_to_hf32(module.weight.data)
             module.register_forward_pre_hook(round_inputs)
 
-    def run(inputs: Array) -> dict[str, Any]:
+    effects = []
+    for case in reference.cases:
         with torch.inference_mode():
-            return {name: value.numpy() for name, value in copy(torch.from_numpy(inputs)).items()}
-
-    return measure_rounding(reference.decoder, reference.cases, run, DEVICE_SAFETY, exact=False)
+            outputs = {name: value.numpy() for name, value in copy(torch.from_numpy(case.inputs)).items()}
+        effects.append(measure_rounding(reference.decoder, case, outputs, DEVICE_SAFETY, exact=False))
+    return effects
 
 
 def round_to_hf32(value: Tensor) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ...runtimes.kinds.registry import get_kind
 from ...runtimes.parity.judging import Judgement, judge_spread, judge_tensor
+from ...runtimes.parity.limits import SMALLEST_RELATIVE, TensorLimit, figure_names
 from ...runtimes.parity.tensors import measure_tensor
 from .kinds.registry import get_gate_kind
 from .rounding import row
@@ -19,8 +21,13 @@ if TYPE_CHECKING:
 
     from ...runtimes.parity.judging import Verdict
     from ...runtimes.parity.limits import Limits
+    from ...runtimes.parity.tensors import TensorStats
     from .legs import LegRun, Subject
     from .reference import CaseReference, LegCase, Reference
+
+
+# A thousand roundings of float64, in units of one of float32: the mantissa has 29 bits more.
+_FINE = 1000 * 2.0**-29
 
 
 @dataclass(frozen=True)
@@ -29,12 +36,13 @@ class Comparison:
 
     Attributes:
         legs: Names of the two that were compared, or of the one that it is about; empty for the seal.
-        tier: "seal", "spread", "tensors" or "decoded".
+        tier: "seal", "structure", "algebra", "run", "spread", "tensors", "batches" or "decoded".
         case: Name of the case.
         what: The output, the image, or the sealed field.
         figures: Measured.
         judgement: Verdict and reasons.
         counts: Whether it decides the verdict.
+        limits: What figures were allowed to be, by their names.
 
     """
 
@@ -45,11 +53,13 @@ class Comparison:
     figures: Mapping[str, Any]
     judgement: Judgement
     counts: bool = True
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         where = {"legs": "-".join(self.legs), "tier": self.tier, "case": self.case, "what": self.what}
-        return {**where, "figures": dict(self.figures), **asdict(self.judgement), "counts": self.counts}
+        rest = {"counts": self.counts, "limits": dict(self.limits)}
+        return {**where, "figures": dict(self.figures), **asdict(self.judgement), **rest}
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class Verification:
         reference: The reference, with its cases and limits.
         legs: Every leg of the table, with what became of it.
         comparisons: Everything that was compared.
-        limits: What each leg that ran may differ by, by its name.
+        limits: What each leg that ran may differ by in each case, by its name.
 
     """
 
@@ -69,7 +79,7 @@ class Verification:
     reference: Reference
     legs: tuple[LegRun, ...]
     comparisons: tuple[Comparison, ...]
-    limits: Mapping[str, Limits]
+    limits: Mapping[str, Sequence[Limits]]
 
     @property
     def verdict(self) -> Verdict:
@@ -86,7 +96,11 @@ def _verdict(comparisons: Sequence[Comparison]) -> Verdict:
 
 
 def verify(
-    seal: Mapping[str, Any], sealed: Mapping[str, Any] | None, subject: Subject, runs: Sequence[LegRun]
+    seal: Mapping[str, Any],
+    sealed: Mapping[str, Any] | None,
+    subject: Subject,
+    runs: Sequence[LegRun],
+    structure: Sequence[Comparison] = (),
 ) -> Verification:
     """Compare every leg that ran with those that its row names.
 
@@ -95,41 +109,51 @@ def verify(
         sealed: What it does say; None where there is no file.
         subject: What was run.
         runs: The legs.
+        structure: What the file consists of, as compared with what it may.
 
     """
     reference = subject.reference
     found = [] if sealed is None else _compare_seal(seal, sealed)
-    found += _judge_spreads(reference)
+    found += [*structure, *_judge_algebra(reference), *_judge_spreads(reference), *map(_judge_run, _failed(runs))]
     ran = {run.leg.name: run for run in runs if run.ran}
     limits = {name: run.leg.limits(subject) for name, run in ran.items() if run.leg.against}
     for name, run in ran.items():
         for first in run.leg.against:
             if first in ran:
                 found += compare_legs(reference, ran[first], run, limits[name])
+        found += _judge_batches(reference, run)
     return Verification(seal, reference, tuple(runs), tuple(found), limits)
 
 
-def compare_legs(reference: Reference, first: LegRun, second: LegRun, limits: Limits) -> list[Comparison]:
+def compare_legs(reference: Reference, first: LegRun, second: LegRun, limits: Sequence[Limits]) -> list[Comparison]:
     """Compare two legs: each output of each case, then the results.
 
     Args:
         reference: The reference, for the cases, and to decode with its thresholds moved.
         first: The leg that is taken for right.
         second: The other.
-        limits: What they may differ by.
+        limits: What they may differ by, in each case.
 
     """
     legs, counts = (first.leg.name, second.leg.name), first.leg.counts and second.leg.counts
     found = []
-    for case, right, other in zip(reference.cases, first.cases, second.cases, strict=True):
+    for case, right, other, limit in zip(reference.cases, first.cases, second.cases, limits, strict=True):
         for name, expected in right.outputs.items():
             stats = measure_tensor(expected, other.outputs[name])
-            judgement = judge_tensor(stats, limits.tensors[name])
-            found.append(Comparison(legs, "tensors", case.name, name, asdict(stats), judgement, counts))
+            judgement = judge_tensor(stats, limit.tensors[name])
+            allowed = _allowed(stats, limit.tensors[name])
+            found.append(Comparison(legs, "tensors", case.name, name, asdict(stats), judgement, counts, allowed))
+        decoded = {name: float(getattr(limit.decoded, name)) for name in figure_names(limit.decoded)}
         for i in range(len(case.regions)):
-            figures, judgement = _compare_results(reference, case, i, (right, other), limits)
-            found.append(Comparison(legs, "decoded", case.name, f"image {i + 1}", figures, judgement, counts))
+            figures, judgement = _compare_results(reference, case, i, (right, other), limit)
+            found.append(Comparison(legs, "decoded", case.name, f"image {i + 1}", figures, judgement, counts, decoded))
     return found
+
+
+def _allowed(stats: TensorStats, limit: TensorLimit) -> dict[str, float]:
+    """Return what the figures of an output may be."""
+    rms = {} if math.isinf(limit.rms) else {"rms": limit.rms}
+    return {"max_abs": limit.allowed(stats.largest), **rms}
 
 
 def _compare_results(
@@ -151,6 +175,50 @@ def _compare_results(
     return figures, kind.judge(stats, limits.decoded)
 
 
+def _failed(runs: Sequence[LegRun]) -> list[LegRun]:
+    return [run for run in runs if run.status == "failed"]
+
+
+def _judge_run(run: LegRun) -> Comparison:
+    """Return the comparison that could not be made, since there is nothing to compare."""
+    judgement = Judgement("failed", (f"it cannot be run: {run.reason}",))
+    return Comparison((*run.leg.against[:1], run.leg.name), "run", "", run.leg.backend, {}, judgement, run.leg.counts)
+
+
+def _judge_algebra(reference: Reference) -> list[Comparison]:
+    """Judge the network's form for export against the network, both in float64.
+
+    What float32 rounds, float64 rounds 2^29 times finer; a thousand such roundings are still nothing that shows. A form
+    whose own code rounds to float32 is held to the limits of that.
+    """
+    found = []
+    tensors = {} if reference.algebra is None else reference.algebra.tensors
+    for name, stats in tensors.items():
+        largest = max(stats.largest, reference.floor[name].largest, 1.0)
+        limit = _FINE * max(reference.floor[name].max_abs, SMALLEST_RELATIVE * largest)
+        if reference.algebra is not None and not reference.algebra.fine:
+            limit = reference.limits.tensors[name].max_abs
+        judgement = judge_tensor(stats, TensorLimit(limit))
+        figures = {"max_abs": stats.max_abs}
+        found.append(Comparison(("torch",), "algebra", "", name, figures, judgement, limits={"max_abs": limit}))
+    return found
+
+
+def _judge_batches(reference: Reference, run: LegRun) -> list[Comparison]:
+    """Judge rows of batches against the same rows alone."""
+    found = []
+    for entry in run.batches:
+        limit = reference.cases[entry.case].limits.tensors[entry.what]
+        figures = {"rows": entry.size, "equal": entry.equal, "max_abs": entry.stats.max_abs}
+        judgement = judge_tensor(entry.stats, limit)
+        allowed = {"max_abs": limit.allowed(entry.stats.largest)}
+        case = f"batch of {entry.size}"
+        found.append(
+            Comparison((run.leg.name,), "batches", case, entry.what, figures, judgement, run.leg.counts, allowed)
+        )
+    return found
+
+
 def _compare_seal(expected: Mapping[str, Any], sealed: Mapping[str, Any]) -> list[Comparison]:
     """Compare what the file says about itself with what it was meant to say, field by field."""
     found = []
@@ -165,7 +233,7 @@ def _judge_spreads(reference: Reference) -> list[Comparison]:
     """Judge whether each output tells images apart; a constant one would agree whatever else were wrong."""
     found = []
     for name, limit in reference.limits.tensors.items():
-        rows = np.concatenate([case.outputs[name] for case in reference.cases]).astype(np.float64)
+        rows = np.concatenate([case.outputs[name] for case in reference.cases if case.regions]).astype(np.float64)
         with np.errstate(invalid="ignore"):
             spread = float(np.sqrt(rows.var(axis=0).mean())) if len(rows) > 1 else float(rows.std())
         judgement = judge_spread(name, spread, limit, reference.floor[name])

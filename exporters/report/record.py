@@ -14,15 +14,19 @@ import platform
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import ArtifactError
+from ...runtimes.parity.judging import Judgement
+from ...runtimes.parity.limits import widest_limits
 from ..gate.evidence import describe, limits_to_dict
+from ..gate.verify import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from ...runtimes.parity.judging import Verdict
     from ..gate.legs import LegRun
     from ..gate.verify import Verification
 
@@ -48,7 +52,7 @@ class Entry:
 
     Attributes:
         legs: The two legs, such as "torch-onnx"; one where it is about one, none for the seal.
-        tier: "seal", "spread", "tensors" or "decoded".
+        tier: "seal", "structure", "algebra", "run", "spread", "tensors", "batches" or "decoded".
         case: Name of the case.
         what: The output, the image, or the sealed field.
         figures: Measured figures by name.
@@ -56,6 +60,7 @@ class Entry:
         reasons: Why it did not pass.
         borderline: What was within tolerance of a threshold.
         counts: Whether it decides the verdict of the whole.
+        limits: What figures were allowed to be, by their names; empty in older records.
 
     """
 
@@ -68,6 +73,7 @@ class Entry:
     reasons: tuple[str, ...] = ()
     borderline: tuple[str, ...] = ()
     counts: bool = True
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,8 @@ class LegEntry:
     """What became of one leg.
 
     Attributes:
-        status: "ran" or "not run".
-        reason: Why it did not run.
+        status: "ran", "failed" or "not run".
+        reason: Why it did not run, or failed.
         device: What it ran on.
         precision: Precision of its backend; empty for the default.
         counts: Whether its comparisons decide the verdict.
@@ -125,10 +131,11 @@ class Record:
         environment: Versions and machine.
         seal: What the file was meant to say about itself.
         noise_floor: The reference's own rounding error, by output.
-        limits: What the exported file may differ by.
+        limits: What the exported file may differ by in cases of the usual rounding.
         cases: What was compared on, but for the images themselves.
         comparisons: Everything that was compared.
         notes: What a reader should know before trusting results, such as a guess that looks wrong.
+        algebra: How far the network's form for export is from it in float64, by output.
 
     """
 
@@ -147,6 +154,7 @@ class Record:
     cases: tuple[Mapping[str, Any], ...]
     comparisons: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+    algebra: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -213,6 +221,13 @@ def comparison_entries(verification: Verification) -> tuple[Entry, ...]:
     return tuple(Entry(**entry.to_dict()) for entry in verification.comparisons)
 
 
+def comparison_of(entry: Entry) -> Comparison:
+    """Return the comparison that an entry records."""
+    judgement = Judgement(cast("Verdict", entry.verdict), entry.reasons, entry.borderline)
+    legs = tuple(entry.legs.split("-", 1)) if entry.legs else ()
+    return Comparison(legs, entry.tier, entry.case, entry.what, entry.figures, judgement, entry.counts, entry.limits)
+
+
 def leg_entry(verification: Verification, run: LegRun) -> LegEntry:
     """Return what became of one leg, as recorded."""
     leg, limits = run.leg, verification.limits.get(run.leg.name)
@@ -224,7 +239,7 @@ def leg_entry(verification: Verification, run: LegRun) -> LegEntry:
         counts=leg.counts,
         against=leg.against if run.ran else (),
         verdict=verification.verdict_of(leg.name) if limits is not None else "",
-        limits={} if limits is None else limits_to_dict(limits),
+        limits={} if limits is None else limits_to_dict(widest_limits(limits)),
         settings=run.settings,
         simulated=bool(run.settings.get("simulated")),
         captured=run.captured,

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _SHOWN = 8
 _SHOWN_LABELS = 3
-_TIERS = ("tensors", "decoded", "spread", "seal")
+# Tiers whose figures have limits.
+_MEASURED = ("tensors", "decoded", "batches", "algebra")
+_TIERS = ("run", "tensors", "decoded", "batches", "structure", "algebra", "spread", "seal")
 
 
 class Nearest(NamedTuple):
@@ -68,33 +70,30 @@ def nearest_to_limit(record: Record) -> Nearest | None:
 def _shares(record: Record) -> Iterator[Nearest]:
     """Yield every compared figure as a share of its limit."""
     bounds = _kind(record).bounds
-    limits = {f"{first}-{name}": leg.limits for name, leg in record.legs.items() for first in leg.against}
     for entry in record.comparisons:
-        if not entry.counts or entry.legs not in limits:
+        if not entry.counts or entry.tier not in _MEASURED:
             continue
         place = " ".join(part for part in (entry.legs, entry.case) if part)
-        if entry.tier == "tensors":
-            limit = limits[entry.legs]["tensors"][entry.what]
-            figure, allowed = float(entry.figures["max_abs"]), _allowed(entry, limit)
-            share = figure / allowed if allowed else math.inf if figure else 0.0
-            yield Nearest(share, _near(f"{entry.what} max abs", figure, allowed, share, place), entry.what)
-        elif entry.tier == "decoded":
-            for name, of in bounds.items():
-                figure, allowed = float(entry.figures[of]), float(limits[entry.legs]["decoded"][name])
-                share = share_of_limit(name, figure, allowed)
-                text = _near(f"decoded {name}", figure, allowed, share, f"{place} ({entry.what})")
-                yield Nearest(share, text, f"decoded {name}")
+        for name, limit in _limits(record, entry).items():
+            figure = float(entry.figures[bounds[name] if entry.tier == "decoded" else name])
+            share = share_of_limit(name, figure, float(limit))
+            what = f"decoded {name}" if entry.tier == "decoded" else f"{entry.what} {name.replace('_', ' ')}"
+            where = f"{place} ({entry.what})" if entry.tier == "decoded" else place
+            nearest = what if entry.tier == "decoded" else entry.what
+            yield Nearest(share, f"{what} {figure:.3g} of {float(limit):.3g} ({share:.0%}), {where}", nearest)
 
 
-def _near(what: str, figure: float, limit: float, share: float, place: str) -> str:
-    return f"{what} {figure:.3g} of {limit:.3g} ({share:.0%}), {place}"
-
-
-def _allowed(entry: Entry, limit: Mapping[str, Any]) -> float:
-    """Return what an output may differ by in a case: the relative part depends on its largest value there."""
-    figures = {name: float(entry.figures[name]) for name in ("max_abs", "max_rel")}
-    largest = figures["max_abs"] / figures["max_rel"] if figures["max_rel"] else 0.0
-    return float(limit["max_abs"]) + float(limit["rtol"]) * largest
+def _limits(record: Record, entry: Entry) -> Mapping[str, float]:
+    """Return what the figures of a comparison may be; older records have that of its leg alone."""
+    leg = record.legs.get(entry.legs.partition("-")[2])
+    if entry.limits or leg is None or not leg.limits:
+        return entry.limits
+    if entry.tier == "tensors":
+        limit = leg.limits["tensors"][entry.what]
+        figures = {name: float(entry.figures[name]) for name in ("max_abs", "max_rel")}
+        largest = figures["max_abs"] / figures["max_rel"] if figures["max_rel"] else 0.0
+        return {"max_abs": float(limit["max_abs"]) + float(limit["rtol"]) * largest}
+    return {name: float(value) for name, value in leg.limits["decoded"].items() if name != "derived"}
 
 
 def _leg(leg: LegEntry) -> str:
@@ -119,16 +118,22 @@ def _pair_tables(record: Record, legs: str, limits: Mapping[str, Any]) -> list[s
     lines = [f"{'output':{width}} {'max abs':>10} {'limit':>10} {'mean abs':>10} {'cosine':>12}  verdict"]
     chosen = [entry for entry in record.comparisons if entry.legs == legs]
     spreads = [entry for entry in record.comparisons if entry.tier == "spread"]
-    for name, limit in limits["tensors"].items():
+    for name in limits["tensors"]:
         rows = [entry for entry in chosen if entry.what == name and entry.tier == "tensors"]
-        worst = max(rows, key=lambda row: _rank(row.figures["max_abs"])).figures
-        figures = {key: float(worst[key]) for key in ("max_abs", "mean_abs", "cosine")}
+        worst = max(rows, key=lambda row: _rank(_share(record, row)))
+        allowed = _limits(record, worst)["max_abs"]
+        figures = {key: float(worst.figures[key]) for key in ("max_abs", "mean_abs", "cosine")}
         verdicts = [entry.verdict for entry in (*rows, *spreads) if entry.what == name]
         lines.append(
-            f"{name:{width}} {figures['max_abs']:10.2e} {limit['max_abs']:10.2e} {figures['mean_abs']:10.2e}"
+            f"{name:{width}} {figures['max_abs']:10.2e} {float(allowed):10.2e} {figures['mean_abs']:10.2e}"
             f" {figures['cosine']:12.9f}  {_worst(verdicts)}"
         )
     return [*lines, "", *_decoded_table(_kind(record), chosen, limits["decoded"])]
+
+
+def _share(record: Record, entry: Entry) -> float:
+    """Return the largest error of an output as a share of its limit."""
+    return share_of_limit("max_abs", float(entry.figures["max_abs"]), float(_limits(record, entry)["max_abs"]))
 
 
 def _kind(record: Record) -> Kind:
@@ -175,8 +180,9 @@ def _decisions(record: Record) -> Iterator[str]:
 def _notes(record: Record) -> list[str]:
     """Return what did not pass, and what was within tolerance of a threshold."""
     failed = _failed(record)
-    borderline = [text for entry in record.comparisons for text in entry.borderline if entry.counts]
-    lines = []
+    counted = [entry for entry in record.comparisons if entry.counts]
+    borderline = [text for entry in counted for text in entry.borderline if entry.tier != "structure"]
+    lines = [text for entry in counted for text in entry.borderline if entry.tier == "structure"]
     if borderline:
         lines += [f"within tolerance of a threshold: {len(borderline)}", *(f"  {text}" for text in borderline[:_SHOWN])]
     for entry in failed[:_SHOWN]:

@@ -26,10 +26,13 @@ def fuse(network: nn.Module) -> nn.Module:
         network: Any network with its final weights; it stays as it is.
 
     Returns:
-        A copy in eval mode without gradients that computes the same up to float32 rounding.
+        A copy in eval mode without gradients that computes the same up to float32 rounding. Tensors that no block
+        folds are the network's own, as another parameter of the same values: a copy of large weights is saved.
 
     """
-    fused = copy.deepcopy(network).eval().requires_grad_(False)
+    shared: dict[int, Tensor] = {id(entry): entry.detach() for entry in network.buffers()}
+    shared |= {id(entry): nn.Parameter(entry.detach(), requires_grad=False) for entry in network.parameters()}
+    fused = copy.deepcopy(network, shared).eval()
     for module in list(fused.modules()):
         if isinstance(module, Fusible):
             module.fuse()

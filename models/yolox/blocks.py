@@ -127,8 +127,9 @@ class RepVGGBlock(nn.Module):
         if self.rbr_reparam is not None:
             return
         folded = [self._fold(branch) for branch in self._branches()]
-        weight = torch.stack([weight for weight, _ in folded]).sum(0).float()
-        bias = torch.stack([bias for _, bias in folded]).sum(0).float()
+        dtype = next(self.parameters()).dtype
+        weight = torch.stack([weight for weight, _ in folded]).sum(0).to(dtype)
+        bias = torch.stack([bias for _, bias in folded]).sum(0).to(dtype)
         self.rbr_reparam = make_conv(weight, bias, stride=self.stride, padding=(1, 1))
         self.rbr_dense = self.rbr_1x1 = self.rbr_identity = None
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from .base import Array
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-_ERRORS_ONLY = 3
+# What fails raises an exception that says the same.
+_FATAL_ONLY = 4
 # ONNX Runtime's words in core/graph/model.cc.
 _TOO_NEW = re.compile(r"Unsupported model IR version: (\d+), max supported IR version: (\d+)")
 
@@ -64,7 +65,7 @@ class OnnxBackend:
         if not path.is_file():
             raise ArtifactError(f"no such file: {path}", "Export it: cvexport MODEL")
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         if threads is not None:
             options.intra_op_num_threads = threads
         kind, _, index = (device or "cpu").partition(":")

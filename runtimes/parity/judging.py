@@ -38,10 +38,12 @@ def judge_tensor(stats: TensorStats, limit: TensorLimit) -> Judgement:
     """Judge one output of one case."""
     if not stats.finite:
         return Judgement("failed", ("values that are not finite",))
-    allowed = limit.max_abs + limit.rtol * stats.largest
+    allowed, reasons = limit.allowed(stats.largest), []
     if not stats.max_abs <= allowed:
-        return Judgement("failed", (f"max abs {stats.max_abs:.3g} is over the limit {allowed:.3g}",))
-    return Judgement("passed")
+        reasons.append(f"max abs {stats.max_abs:.3g} is over the limit {allowed:.3g}")
+    if stats.rms > limit.rms:
+        reasons.append(f"RMS {stats.rms:.3g} is over the limit {limit.rms:.3g}")
+    return judge(reasons)
 
 
 def judge_spread(name: str, spread: float, limit: TensorLimit, floor: TensorStats) -> Judgement:

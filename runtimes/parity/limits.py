@@ -25,12 +25,18 @@ class TensorLimit:
         max_abs: For the largest absolute difference; *rtol* times the reference's largest magnitude is added.
         rtol: Relative part.
         derived: How the limit came about.
+        rms: For the root mean square of the difference; infinite where only single values are judged.
 
     """
 
     max_abs: float
     rtol: float = 0.0
     derived: str = ""
+    rms: float = math.inf
+
+    def allowed(self, largest: float) -> float:
+        """Return what one value may differ by where the reference's largest magnitude is *largest*."""
+        return self.max_abs + self.rtol * largest
 
 
 class DecodedLimit(Protocol):
@@ -79,6 +85,15 @@ def widest(limits: Sequence[_D]) -> _D:
     return replace(first, **changes, derived=f"the widest of: {texts}")
 
 
+def widest_limits(limits: Sequence[Limits]) -> Limits:
+    """Return limits that let pass what any of these does, output by output; those with the largest error are named."""
+    tensors = {
+        name: max((entry.tensors[name] for entry in limits), key=lambda limit: limit.max_abs)
+        for name in limits[0].tensors
+    }
+    return Limits(tensors, widest([entry.decoded for entry in limits]))
+
+
 def apply_tolerances(limits: Limits, tolerances: Sequence[str]) -> Limits:
     """Return the limits with some replaced by ``OUT:FIGURE=X``; OUT is an output, ``*``, or ``decoded``.
 
@@ -101,9 +116,10 @@ def apply_tolerances(limits: Limits, tolerances: Sequence[str]) -> Limits:
                 raise UsageError(
                     f"--tolerance {text}: no output {output!r}", did_you_mean(output, [*tensors, "decoded"])
                 )
-            changes = {_choose(figure, {"atol": "max_abs", "rtol": "rtol"}, text): value}
-            if figure == "rtol" and not tensors[output].derived.startswith("--tolerance"):
-                changes["max_abs"] = 0.0
+            changes = {_choose(figure, {"atol": "max_abs", "rtol": "rtol", "rms": "rms"}, text): value}
+            if not tensors[output].derived.startswith("--tolerance"):
+                # What a user sets stands in the place of all that was derived.
+                changes = {"rms": math.inf, **({"max_abs": 0.0} if figure == "rtol" else {}), **changes}
             tensors[output] = replace(tensors[output], **changes, derived=f"--tolerance {text}")
         limits = replace(limits, tensors=tensors)
     return limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ class TensorStats:
         p999_abs: 99.9th percentile of the absolute difference.
         max_rel: Largest absolute difference over the reference's largest magnitude.
         cosine: Cosine of the angle between the two as vectors.
-        finite: Whether both hold finite values only; the figures above are NaN if not.
+        finite: Whether both hold finite values only; all other figures are NaN if not.
+        rms: Root mean square of the difference; NaN in records that did not measure it.
 
     """
 
@@ -31,6 +33,7 @@ class TensorStats:
     max_rel: float
     cosine: float
     finite: bool
+    rms: float = math.nan
 
     @property
     def largest(self) -> float:
@@ -60,6 +63,7 @@ def measure_tensor(reference: NDArray[np.floating], candidate: NDArray[np.floati
         max_rel=float(difference.max()) / largest if largest else float(difference.max() > 0),
         cosine=cosine(a, b),
         finite=True,
+        rms=float(np.sqrt(np.square(difference).mean())),
     )
 
 

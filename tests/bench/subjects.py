@@ -95,7 +95,7 @@ def export(spec: ModelSpec, weights: Checkpoint, name: str) -> Path:
     seal = make_seal(spec, weights, plan, "dynamic", tool_versions())
     path = folder() / f"{name}.onnx"
     network = spec.build_network(weights.state, plan.variant)
-    path.write_bytes(make_onnx(spec, network, seal, lambda _step: None))
+    path.write_bytes(make_onnx(spec, network, seal, lambda _step: None).data)
     return path
 
 

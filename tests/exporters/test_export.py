@@ -46,11 +46,12 @@ def spoil(monkeypatch):
     clean = module.make_onnx
 
     def make_onnx(spec, network, seal, progress):
-        model = onnx.load_from_string(clean(spec, network, seal, progress))
+        made = clean(spec, network, seal, progress)
+        model = onnx.load_from_string(made.data)
         tensor = next(t for t in model.graph.initializer if t.name == "head.obj_preds.0.weight")
         value = onnx.numpy_helper.to_array(tensor) * np.float32(1.01)
         tensor.CopyFrom(onnx.numpy_helper.from_array(value, tensor.name))
-        return with_digest(model)
+        return made._replace(data=with_digest(model))
 
     monkeypatch.setattr(module, "make_onnx", make_onnx)
 
@@ -116,11 +117,31 @@ def test_failure_is_rejected_with_its_evidence(published, weights, tmp_path, mon
     )
     assert done.returncode == 6, done.stderr
     record = json.loads((rejected / "parity.json").read_text())
-    worst = max(
-        e["figures"]["max_abs"] for e in record["comparisons"] if e["what"] == "obj_0" and "max_abs" in e["figures"]
-    )
-    assert f"{worst:.2e}" in done.stdout
+    tensors = [e for e in record["comparisons"] if e["tier"] == "tensors" and e["what"] == "obj_0"]
+    worst = max(tensors, key=lambda e: e["figures"]["max_abs"] / e["limits"]["max_abs"])
+    assert f"{worst['figures']['max_abs']:.2e}" in done.stdout
     assert "failed" in done.stdout
+
+
+def test_a_file_that_cannot_be_run_is_rejected_too(published, weights, tmp_path, monkeypatch):
+    clean, before = module.make_onnx, snapshot(published.folder)
+
+    def make_onnx(spec, network, seal, progress):
+        made = clean(spec, network, seal, progress)
+        model = onnx.load_from_string(made.data)
+        node = next(node for node in model.graph.node if node.op_type == "Concat")
+        node.attribute[0].CopyFrom(onnx.helper.make_attribute("axis", 2))
+        return made._replace(data=with_digest(model))
+
+    monkeypatch.setattr(module, "make_onnx", make_onnx)
+    with pytest.raises(ParityFailed, match=r"torch-onnx run .*it cannot be run"):
+        export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS)
+    assert snapshot(published.folder) == before
+    (rejected,) = (tmp_path / "out/rejected").iterdir()
+    assert json.loads((rejected / "parity.json").read_text())["legs"]["onnx"]["status"] == "failed"
+    done = subprocess.run([sys.executable, rejected / "replay.py"], capture_output=True, text=True, check=False)
+    assert done.returncode == 6, done.stderr
+    assert "it cannot be run" in done.stdout
 
 
 @pytest.mark.parametrize("step", ["loading weights", "tracing the network", "running PyTorch", "publishing"])
@@ -244,7 +265,7 @@ def test_fixed_batch(weights, tmp_path):
     artifact = export("yolox", weights=weights, output=tmp_path / "out", options=OPTIONS, batch=2)
     shape = onnx.load(artifact.onnx).graph.input[0].type.tensor_type.shape.dim
     assert [dim.dim_value for dim in shape] == [2, 3, 160, 160]
-    assert all(len(case["images"]) == 2 for case in artifact.record["cases"])
+    assert {len(case["images"]) for case in artifact.record["cases"]} == {2, 0}, "0: inputs that no image gives"
 
 
 def test_command_prints_result_on_stdout_alone(quick, weights, tmp_path, capsys):

@@ -36,7 +36,7 @@ class Exported:
         self.plan = spec.plan(checkpoint, options)
         self.network = self.build()
         self.seal = make_seal(spec, checkpoint, self.plan, "dynamic", tool_versions())
-        self.onnx = make_onnx(spec, self.network, self.seal, lambda _step: None)
+        self.onnx, self.structure = make_onnx(spec, self.network, self.seal, lambda _step: None)
         self.reference = self.refer(self.network)
 
     def build(self, **state):
@@ -52,7 +52,7 @@ class Exported:
         cases = built_in_cases("dynamic", boxes=self.spec.takes_boxes)
         return make_reference(self.spec, plan, network, cases, untrained=untrained, tolerances=())
 
-    def verify(self, folder, data=None, reference=None, network=None, legs=("torch", "onnx")):
+    def verify(self, folder, data=None, reference=None, network=None, legs=("torch", "onnx"), *, structure=True):
         """The content of parity.json for the file, or for another one; with the legs of these backends.
 
         Legs of devices run *network*, which may be another one than the reference's.
@@ -61,7 +61,7 @@ class Exported:
         path.write_bytes(self.onnx if data is None else data)
         subject = Subject(reference or self.reference, network or self.network, path)
         reasons = {leg.name: "" if leg.backend in legs else "not asked for" for leg in LEGS}
-        verification = verify_file(path, subject, self.seal, reasons)
+        verification = verify_file(path, subject, self.seal, reasons, structure=self.structure if structure else None)
         return make_record(verification, "0" * 64, self.plan.decided_by).to_dict()
 
     def with_sealed(self, part, **changes):

@@ -28,7 +28,7 @@ def test_every_pair_of_legs_is_compared(npu, small, tmp_path):
     assert record["verdict"] == "passed"
     pairs = {entry["legs"] for entry in record["comparisons"]}
     assert pairs == {
-        *("", "torch", "torch-onnx", "torch-npu", "onnx-npu"),
+        *("", "torch", "onnx", "torch-onnx", "torch-npu", "onnx-npu"),
         *("torch-npu-production", "onnx-npu-production"),
     }
     assert all(entry["counts"] != entry["legs"].endswith("production") for entry in record["comparisons"])
@@ -56,6 +56,27 @@ def test_one_percent_on_one_tensor_of_the_device_fails(npu, small, tmp_path):
     assert failed(record, "torch-npu")
     assert failed(record, "onnx-npu")
     assert not failed(record, "torch-onnx")
+
+
+@pytest.mark.parametrize("fault", ["one percent", "swapped channels"])
+def test_a_fault_beyond_hf32_fails_at_production_precision(npu, small, tmp_path, fault):
+    """What HF32 rounds away is measured for each case; a fault of a few times that is no rounding."""
+    weight = small.checkpoint.state[WEIGHT]
+    changed = weight * np.float32(1.01) if fault == "one percent" else weight[[1, 0, *range(2, len(weight))]]
+    record = small.verify(tmp_path, network=small.build(**{WEIGHT: changed}), legs=ALL)
+    assert record["legs"]["npu-production"]["verdict"] == "failed"
+    assert failed(record, "torch-npu-production")
+
+
+def test_clean_runs_at_production_precision_have_room(npu, small, tmp_path):
+    record = small.verify(tmp_path, legs=ALL)
+    shares = [
+        entry["figures"][figure] / limit
+        for entry in record["comparisons"]
+        if entry["legs"] == "torch-npu-production" and entry["tier"] == "tensors"
+        for figure, limit in entry["limits"].items()
+    ]
+    assert 0.01 < max(shares) < 0.8
 
 
 def test_hf32_left_on_is_not_taken_for_strict(npu, small, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from cvport import Classification, Landmarks
 from cvport.exporters.gate.kinds import classes, detections, landmarks
 from cvport.exporters.gate.rounding import (
     Rounding,
+    case_limits,
     round_to_hf32,
     rounding_device_limits,
     strict_device_limits,
@@ -25,9 +26,10 @@ EXACT = np.linspace(-2, 2, 1001)
 
 def test_tensor_limit_is_ten_times_the_rounding_error():
     stats = measure_tensor(EXACT, EXACT + 1e-4)
-    assert tensor_limit(stats).max_abs == pytest.approx(1e-3)
+    assert tensor_limit(stats, 1000).max_abs == pytest.approx(1e-3)
+    assert tensor_limit(stats, 900).rms == pytest.approx(4 * (1 + 3 / 30) * 1e-4)
     # An exact reference still gets a few roundings of its largest value.
-    assert tensor_limit(measure_tensor(EXACT, EXACT)).max_abs == pytest.approx(16 * 2**-24, rel=0.5)
+    assert tensor_limit(measure_tensor(EXACT, EXACT), 1000).max_abs == pytest.approx(16 * 2**-24, rel=0.5)
 
 
 def points(distance):
@@ -64,10 +66,34 @@ def test_limits_of_a_device():
     strict = strict_device_limits(own, device)
     assert strict.tensors["out"].max_abs == pytest.approx(4e-3)
     assert strict.decoded is device
-    effect = Rounding({"out": measure_tensor(EXACT, EXACT + 0.1)}, ClassLimit(0.5, "rounding"))
+    stats = {"out": measure_tensor(EXACT, EXACT + 0.1)}
+    effect = Rounding(stats, {"out": EXACT.size}, ClassLimit(0.5, "rounding"), textured=True)
     rounded = rounding_device_limits(own, device, effect)
     assert rounded.tensors["out"].max_abs == pytest.approx(0.4)
     assert rounded.decoded.prob == 0.5
+
+
+def rounding(error, values=EXACT, *, textured=True):
+    return Rounding({"out": measure_tensor(values, values + error)}, {"out": values.size}, ClassLimit(1e-5), textured)
+
+
+def test_a_case_has_the_limits_of_its_own_rounding():
+    common = rounding(1e-4)
+    smaller, similar, larger = (case_limits(common, rounding(error)).tensors["out"] for error in (1e-5, 1.9e-4, 1e-3))
+    assert smaller.max_abs == pytest.approx(1e-4), "tighter than the common one"
+    assert similar.max_abs == pytest.approx(1e-3), "the common one leaves it room"
+    assert larger.max_abs == pytest.approx(1e-2), "its own, ten times its error"
+    assert smaller.rms == pytest.approx(4.4e-5, rel=0.02)
+
+
+def test_a_few_values_have_the_common_limits_where_those_are_wider():
+    common, few = rounding(1e-4), EXACT[:7]
+    assert case_limits(common, rounding(1e-6, few)).tensors["out"].max_abs == pytest.approx(1e-3)
+    assert case_limits(common, rounding(1e-3, few)).tensors["out"].max_abs == pytest.approx(1e-2)
+
+
+def test_errors_of_a_flat_image_are_not_averaged():
+    assert case_limits(rounding(1e-4), rounding(1e-4, textured=False)).tensors["out"].rms == np.inf
 
 
 def test_hf32_rounds_halves_to_even():

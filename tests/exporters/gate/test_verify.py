@@ -24,7 +24,8 @@ WEIGHTS = (
 def test_clean_export_passes(small, tmp_path):
     record = small.verify(tmp_path)
     assert record["verdict"] == "passed"
-    assert {entry["tier"] for entry in record["comparisons"]} == {"seal", "spread", "tensors", "decoded"}
+    tiers = {"seal", "structure", "algebra", "spread", "tensors", "batches", "decoded"}
+    assert {entry["tier"] for entry in record["comparisons"]} == tiers
     decoded = [entry["figures"] for entry in record["comparisons"] if entry["tier"] == "decoded"]
     # Never empty: untrained networks are compared on their best candidates.
     assert all(figures["matched"] > 20 for figures in decoded)

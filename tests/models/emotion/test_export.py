@@ -48,12 +48,12 @@ def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path
 
 def test_one_tensor_scaled_by_one_percent_is_seen(made, tmp_path):
     network = made.build(**{NAME: made.checkpoint.state[NAME] * np.float32(1.01)})
-    assert failed_names(made.verify(tmp_path, reference=made.refer(network)), "tensors") == ["logits", "logits"]
+    assert set(failed_names(made.verify(tmp_path, reference=made.refer(network)), "tensors")) == {"logits"}
 
 
 def test_the_approximate_gelu_is_seen(made, tmp_path):
     network = SPEC.build_network(made.checkpoint.state, replace(made.plan.variant, activation="gelu_pytorch_tanh"))
-    assert failed_names(made.verify(tmp_path, reference=made.refer(network)), "tensors") == ["logits", "logits"]
+    assert set(failed_names(made.verify(tmp_path, reference=made.refer(network)), "tensors")) == {"logits"}
 
 
 def test_inputs_and_outputs_are_the_contract(made):

@@ -29,7 +29,7 @@ def test_clean_export_passes_and_scores_are_informative(made, tmp_path):
     (spread,) = (entry for entry in record["comparisons"] if entry["tier"] == "spread")
     assert (spread["what"], spread["verdict"]) == ("scores", "passed")
     assert spread["figures"]["spread"] > 0.1
-    assert len([entry for entry in record["comparisons"] if entry["tier"] == "decoded"]) == 4
+    assert len([entry for entry in record["comparisons"] if entry["tier"] == "decoded"]) == 8
 
 
 @pytest.mark.parametrize(

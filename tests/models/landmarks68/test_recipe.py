@@ -22,7 +22,7 @@ def state():
 
 @pytest.fixture(scope="module")
 def inputs():
-    images = [region.image for case in built_in_cases("dynamic") for region in case.regions]
+    images = [region.image for case in built_in_cases("dynamic")[:2] for region in case.regions]
     return torch.from_numpy(np.stack([preprocess(image, PreprocessParams())[0] for image in images]))
 
 

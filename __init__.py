@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     )
     from .exporters.export import Artifact, export
     from .models.registry import get_model, list_models
-    from .models.results import Classification, Detections, Landmarks
+    from .models.results import Chained, Classification, Detections, Landmarks
     from .models.spec import VariantOptions
+    from .runtimes.chain import Chain, chain
     from .runtimes.kinds.drawing import draw
     from .runtimes.load import load
     from .runtimes.predictor import Predictor
@@ -37,6 +38,8 @@ _WHERE = {
     "Artifact": ".exporters.export",
     "ArtifactError": ".errors",
     "BackendError": ".errors",
+    "Chain": ".runtimes.chain",
+    "Chained": ".models.results",
     "Classification": ".models.results",
     "CvportError": ".errors",
     "Detections": ".models.results",
@@ -48,6 +51,7 @@ _WHERE = {
     "UsageError": ".errors",
     "VariantOptions": ".models.spec",
     "WeightsError": ".errors",
+    "chain": ".runtimes.chain",
     "draw": ".runtimes.kinds.drawing",
     "export": ".exporters.export",
     "get_model": ".models.registry",
@@ -60,6 +64,8 @@ __all__ = [
     "Artifact",
     "ArtifactError",
     "BackendError",
+    "Chain",
+    "Chained",
     "Classification",
     "CvportError",
     "Detections",
@@ -71,6 +77,7 @@ __all__ = [
     "UsageError",
     "VariantOptions",
     "WeightsError",
+    "chain",
     "draw",
     "export",
     "get_model",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class Result(Protocol):
     """What every kind of result has."""
 
-    kind: ClassVar[str]
+    @property
+    def kind(self) -> str:
+        """Name of the kind."""
 
     def __len__(self) -> int:
         """Return the number of detections, faces or classes."""
@@ -91,6 +93,48 @@ class Detections:
                 for label, class_id, score, box in rows
             ]
         }
+
+    def to_supervision(self) -> Any:  # noqa: ANN401
+        """Return a ``supervision.Detections``: boxes, scores, class ids, and labels as ``data["class_name"]``.
+
+        Raises:
+            UsageError: supervision is not installed.
+
+        """
+        names = np.array(self.labels, dtype=str)
+        return _supervision().Detections(
+            xyxy=self.boxes.copy(),
+            confidence=self.scores.copy(),
+            class_id=self.class_ids.copy(),
+            data={"class_name": names},
+        )
+
+    @classmethod
+    def from_supervision(cls, detections: Any) -> Detections:  # noqa: ANN401
+        """Return the detections of a ``supervision.Detections``, best first.
+
+        Scores that are not there are 1, class ids 0, labels ``class_0`` and so on.
+
+        Args:
+            detections: With ``xyxy`` (N, 4) in pixels.
+
+        Raises:
+            InputError: It is no such object, or its arrays do not belong together.
+
+        """
+        if not hasattr(detections, "xyxy"):
+            raise InputError(f"{type(detections).__name__} is no supervision.Detections", "Give one with xyxy.")
+        count = len(detections.xyxy)
+        scores = np.ones(count) if detections.confidence is None else np.asarray(detections.confidence)
+        ids = np.zeros(count) if detections.class_id is None else np.asarray(detections.class_id)
+        names = (detections.data or {}).get("class_name", [f"class_{int(number)}" for number in ids])
+        order = np.argsort(-scores, kind="stable")
+        return cls(
+            np.asarray(detections.xyxy, np.float32).reshape(count, 4)[order],
+            scores[order].astype(np.float32),
+            ids[order].astype(np.int64),
+            tuple(str(names[row]) for row in order),
+        )
 
 
 class Contour(NamedTuple):
@@ -212,6 +256,61 @@ class Landmarks:
             ]
         }
 
+    def to_supervision(self) -> Any:  # noqa: ANN401
+        """Return a ``supervision.KeyPoints`` of the points of each face.
+
+        Raises:
+            UsageError: supervision is not installed.
+
+        """
+        return _supervision().KeyPoints(xy=self.points.copy(), class_id=np.zeros(len(self), dtype=int))
+
+
+@dataclass(frozen=True)
+class Chained:
+    """What a model found in one image, and what another found in each of the boxes.
+
+    Attributes:
+        result: Of the first.
+        model: Name of the other.
+        then: For each entry of the result what the other found there, in pixels of the whole image; an error where it
+            could not look, None where it was not asked.
+
+    Raises:
+        InputError: There are not as many as entries.
+
+    """
+
+    result: Any
+    model: str
+    then: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse results that do not belong together."""
+        if len(self.then) != len(self.result):
+            lengths = f"Chained.then has {len(self.then)} entries, Chained.result has {len(self.result)}"
+            raise InputError(lengths, "Give one for each.")
+
+    @property
+    def kind(self) -> str:
+        """The kind of the first result."""
+        kind: str = self.result.kind
+        return kind
+
+    def __len__(self) -> int:
+        return len(self.result)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the first result's JSON form, in whose entries those of the others stand as ``then``."""
+        content: dict[str, Any] = self.result.to_dict()
+        (entries,) = content.values()
+        for entry, then in zip(entries, self.then, strict=True):
+            if isinstance(then, InputError):
+                entry["then"] = {"model": self.model, "error": {"code": then.exit_code, "message": then.message}}
+            elif then is not None:
+                entry["then"] = {"model": self.model, **then.to_dict()}
+        return content
+
 
 @dataclass(frozen=True)
 class Classification:
@@ -266,6 +365,15 @@ class Classification:
         """Return (label, score) of the *count* best classes, best first."""
         return list(self)[:count]
 
+    def to_supervision(self) -> Any:  # noqa: ANN401
+        """Return a ``supervision.Classifications``, class ids and scores in class order.
+
+        Raises:
+            UsageError: supervision is not installed.
+
+        """
+        return _supervision().Classifications(class_id=np.arange(len(self)), confidence=self.scores.copy())
+
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able dictionary with the key ``scores``, best first."""
         return {"scores": [{"label": label, "score": round(score, 6)} for label, score in self]}
@@ -301,3 +409,14 @@ def _indices(index: Index, count: int) -> NDArray[np.intp]:
     if isinstance(index, int | np.integer):
         return np.arange(count)[[index]]
     return np.arange(count)[index if isinstance(index, slice) else np.asarray(index, None if len(index) else np.intp)]
+
+
+def _supervision() -> Any:  # noqa: ANN401
+    """Return the package supervision."""
+    try:
+        import supervision
+    except ImportError as error:
+        raise UsageError(
+            f"supervision cannot be imported: {error}", "Install it: pip install 'cvport[supervision]'"
+        ) from error
+    return supervision

@@ -193,6 +193,8 @@ class ModelSpec:
         activations: Names that ``--activation`` takes.
         batch_size: Images that ``cvrun`` runs together by default.
         takes_boxes: Whether preprocessing looks at boxes in an image, such as faces.
+        margin: What a region of an image is wider than the box that it is cut out for, on each side, as a share of the
+            box; for models that do not look at boxes themselves.
         skeleton: ``"module:attribute"`` of the `Skeleton` of the model's points; None where it finds no points.
 
     """
@@ -215,6 +217,7 @@ class ModelSpec:
     activations: tuple[str, ...] = ()
     batch_size: int = 1
     takes_boxes: bool = False
+    margin: float = 0.0
     skeleton: str | None = None
 
     def _load(self, name: str) -> Any:  # noqa: ANN401

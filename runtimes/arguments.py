@@ -73,7 +73,7 @@ def class_ids(
     """
     ids: list[int] = []
     for name in map(str, names):
-        found = _named(name, labels, translations)
+        found = ids_named(name, labels, translations)
         if not found and name.isdecimal() and int(name) < len(labels):
             found = [int(name)]
         if not found:
@@ -82,7 +82,7 @@ def class_ids(
     return ids
 
 
-def _named(name: str, labels: Sequence[str], translations: Mapping[str, Mapping[str, str]]) -> list[int]:
+def ids_named(name: str, labels: Sequence[str], translations: Mapping[str, Mapping[str, str]]) -> list[int]:
     """Return the ids of the classes of a name: as it is written, else in any case, else translated."""
     wanted = name.casefold()
     tables: list[Callable[[str], bool]] = [

@@ -41,6 +41,7 @@ def load(
     classes: Sequence[str | int] | None = None,
     batch_size: int | None = None,
     precision: str | None = None,
+    providers: Sequence[str] | None = None,
     offline: bool = False,
     cache_dir: Path | None = None,
     artifacts: Path = ARTIFACTS,
@@ -62,6 +63,8 @@ def load(
         classes: Report only these classes: names, in any case and in any of the model's languages, or numbers.
         batch_size: Rows that the network gets at most in one run; see `Predictor`.
         precision: For npu: "strict" (float32, the default), "production" (as the device computes by default) or "fp16".
+        providers: For onnx: ONNX Runtime's execution providers by the names of `backends.providers.PROVIDERS`, the
+            preferred first; one that is not really used is an error.
         offline: Never use the internet to find weights.
         cache_dir: Where downloaded weights are kept.
         artifacts: The folder of published artifacts.
@@ -79,7 +82,16 @@ def load(
     name = choose_backend(backend, device, networks=networks)
     check_precision(name, precision)
     request = _Request(
-        name, device, threads, precision, options or VariantOptions(), weights, offline, cache_dir, check_integrity
+        name,
+        device,
+        threads,
+        precision,
+        providers,
+        options or VariantOptions(),
+        weights,
+        offline,
+        cache_dir,
+        check_integrity,
     )
     path = find_exported_file(model, artifacts)
     if BACKENDS[name].needs == "onnx":
@@ -246,6 +258,7 @@ class _Request(NamedTuple):
     device: str | None
     threads: int | None
     precision: str | None
+    providers: Sequence[str] | None
     options: VariantOptions
     weights: str | Path | None
     offline: bool
@@ -261,6 +274,7 @@ class _Request(NamedTuple):
             threads=self.threads,
             precision=self.precision,
             signature=signature,
+            providers=self.providers,
         )
 
     def prepare(self, spec: ModelSpec, **sealed: Any) -> Prepared:  # noqa: ANN401

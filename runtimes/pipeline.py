@@ -1,27 +1,25 @@
-"""A stream from a source through a predictor to sinks: in order, a batch in memory at a time, interruptible."""
+"""From a source through a predictor to sinks: in order, few images in memory at a time, interruptible."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .predictor import Timing
 from .sinks.base import Failure, Prediction
+from .stream import answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
-    from ..models.results import Result
     from .arguments import Box
-    from .predictor import Predictor
     from .sinks.base import Sink
     from .sources.base import Item, Source
+    from .stream import Answer, Runner
 
 
 @dataclass
@@ -34,7 +32,7 @@ class Summary:
         found: Detections, faces or classes of all images together.
         timed: Images that the times below are of.
         stage_ms: Milliseconds of preprocessing, network and postprocessing, summed over those images.
-        seconds: From reading to the last sink, summed over the batches of those images.
+        seconds: Spent on those images, from reading to the last sink.
         interrupted: Whether Ctrl-C ended the run.
 
     """
@@ -73,11 +71,13 @@ class Summary:
 
 def run(
     source: Source,
-    predictor: Predictor,
+    predictor: Runner,
     sinks: Sequence[Sink],
     *,
     batch_size: int = 1,
-    face_boxes: Sequence[Box] | None = None,
+    face_boxes: Sequence[Box] | Callable[[Item], Any] | None = None,
+    workers: int = 1,
+    after: Callable[[Item], None] = lambda _item: None,
 ) -> Summary:
     """Run every item of a source and hand its result, or the reason why there is none, to each sink in turn.
 
@@ -88,8 +88,11 @@ def run(
         source: Where images come from.
         predictor: What runs them.
         sinks: Where results go. They are entered and left here.
-        batch_size: Items that are read and run together, and so held in memory.
-        face_boxes: Boxes to look at in every image, (F, 4) x1 y1 x2 y2 in pixels; None for the whole image.
+        batch_size: Items that are run together.
+        face_boxes: Boxes to look at in every image, (F, 4) x1 y1 x2 y2 in pixels; None for the whole image; or
+            what returns those of an item.
+        after: Called with each item when all sinks have had it.
+        workers: Threads that read, run and decode, see `stream.answers`; sinks are called in this thread.
 
     Raises:
         CvportError: Something that no other item would escape, such as a damaged network.
@@ -100,9 +103,9 @@ def run(
         for sink in sinks:
             stack.enter_context(sink)
         try:
-            items = iter(source)
-            while _run_batch(items, predictor, sinks, summary, batch_size=batch_size, face_boxes=face_boxes):
-                pass
+            batches = answers(source, predictor, batch_size=batch_size, face_boxes=face_boxes, workers=workers)
+            stack.callback(batches.close)
+            _hand_out_all(batches, sinks, summary, after)
         except KeyboardInterrupt:
             summary.interrupted = True
         try:
@@ -113,49 +116,42 @@ def run(
     return summary
 
 
-def _run_batch(
-    items: Iterator[Item],
-    predictor: Predictor,
-    sinks: Sequence[Sink],
-    summary: Summary,
-    *,
-    batch_size: int,
-    face_boxes: Sequence[Box] | None,
-) -> bool:
-    """Run the next items; return False where there were none."""
-    start, timed = time.perf_counter(), summary.timed
-    batch = list(islice(items, batch_size))
-    if not batch:
-        return False
-    for answer in _answers(batch, predictor, face_boxes):
-        with _held_back():
-            _hand_out(answer, sinks, summary)
-    if summary.timed > timed:
-        summary.seconds += time.perf_counter() - start
-    return True
+def _hand_out_all(
+    batches: Generator[list[Answer]], sinks: Sequence[Sink], summary: Summary, after: Callable[[Item], None]
+) -> None:
+    """Give all answers to the sinks, and count the time of those that took part in no warm-up."""
+    last = time.perf_counter()
+
+    def hand_out(batch: list[Answer]) -> None:
+        nonlocal last
+        timed = summary.timed
+        for answer in batch:
+            with _held_back():
+                _hand_out(_filed(answer), sinks, summary)
+                after(answer.item)
+        now = time.perf_counter()
+        if summary.timed > timed:
+            summary.seconds += now - last
+        last = now
+
+    try:
+        for batch in batches:
+            hand_out(batch)
+    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):
+            hand_out(batches.throw(KeyboardInterrupt))  # it hands on what was begun, and raises that again
+            for batch in batches:
+                hand_out(batch)
+        raise
 
 
-def _answers(
-    batch: Sequence[Item], predictor: Predictor, face_boxes: Sequence[Box] | None
-) -> Iterator[Prediction | Failure]:
-    """Yield what became of each item, in order."""
-    images = [item.image for item in batch if item.image is not None]
-    found: Iterator[Result | InputError] = iter(())
-    timing = Timing(0.0, 0.0, 0.0)
-    if images:
-        boxes = None if face_boxes is None else [face_boxes] * len(images)
-        results, timing = predictor.predict_timed(images, face_boxes=boxes, on_error="return")
-        found = iter(results)
-    for item in batch:
-        if item.image is None:
-            yield _failure(item, item.error or InputError(f"{item.name} gives no image"))
-            continue
-        result = next(found)
-        if isinstance(result, InputError):
-            yield _failure(item, result)
-            continue
-        height, width = item.image.shape[:2]
-        yield Prediction(item.name, width, height, result, timing, item.image, item.frame, item.time_s)
+def _filed(answer: Answer) -> Prediction | Failure:
+    """Return an answer as sinks take it."""
+    item, result, timing = answer
+    if isinstance(result, InputError) or item.image is None:
+        return _failure(item, result if isinstance(result, InputError) else InputError(f"{item.name} gives no image"))
+    height, width = item.image.shape[:2]
+    return Prediction(item.name, width, height, result, timing, item.image, item.frame, item.time_s)
 
 
 def _failure(item: Item | Prediction, error: InputError) -> Failure:
@@ -176,7 +172,8 @@ def _hand_out(answer: Prediction | Failure, sinks: Sequence[Sink], summary: Summ
     for failure in failures:
         summary.errors += 1
         for sink in sinks:
-            sink.fail(failure)
+            with suppress(InputError):  # a full disk, of which the first sink has told
+                sink.fail(failure)
 
 
 @contextmanager

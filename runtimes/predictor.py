@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from ..errors import ArtifactError, InputError, UsageError, did_you_mean
 from .arguments import boxes_by_image, boxes_of, class_ids
+from .job import Job, Region, Timing
 from .kinds.registry import get_kind
 from .sources.images import as_image
+from .stream import answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -23,9 +27,10 @@ if TYPE_CHECKING:
 
     from ..models.results import Result
     from ..models.spec import ModelSpec
-    from .arguments import Box, Boxes
+    from .arguments import Boxes
     from .backends.base import Array, Backend
     from .seal import Seal
+    from .sources.base import Item, Source
 
     Image = str | Path | NDArray[np.uint8]
     OnError = Literal["raise", "return"]
@@ -35,43 +40,10 @@ _MAX_BATCH = 8
 _ON_ERROR = ("raise", "return")
 
 
-class Region(NamedTuple):
-    """What one row of a batch shows.
-
-    Attributes:
-        image: (h, w, 3) uint8 BGR.
-        box: The part of the image, x1 y1 x2 y2 in pixels; None for all of it.
-
-    """
-
-    image: NDArray[np.uint8]
-    box: Box | None = None
-
-    def place(self) -> dict[str, Any]:
-        """Return the box as preprocessing takes it."""
-        return {} if self.box is None else {"box": self.box}
-
-
-class Timing(NamedTuple):
-    """Mean milliseconds per image, by stage. Reading the file is not in it.
-
-    Attributes:
-        preprocess: From pixels to the network's input.
-        network: The run of the network, copies to and from the device included.
-        postprocess: From the network's outputs to results.
-        warmup: Whether a run was the first of its shape, in which the backend also prepared itself; such a timing does
-            not belong into a mean.
-
-    """
-
-    preprocess: float
-    network: float
-    postprocess: float
-    warmup: bool = False
-
-
 class Predictor:
-    """A model on a backend. Call it with an image. Use one predictor per thread: it reuses its input buffer.
+    """A model on a backend. Call it with an image.
+
+    Use one predictor per thread, as it reuses its input buffer: `lane` gives others of the same backend.
 
     Attributes:
         spec: The model.
@@ -93,6 +65,7 @@ class Predictor:
         "_buffer",
         "_postprocess",
         "_preprocess",
+        "_turn",
         "assumed",
         "backend",
         "batch_size",
@@ -129,6 +102,7 @@ class Predictor:
         self.classes: Sequence[int] | None = None
         self.batch_size: int | None = None
         self._batch = batch
+        self._turn = None if backend.parallel else threading.Lock()
         self._preprocess = spec.preprocess
         self._postprocess = spec.postprocess
         self._buffer = np.empty((0, 3, *preprocess_params.input_size), dtype=np.float32)
@@ -248,7 +222,7 @@ class Predictor:
         if on_error not in _ON_ERROR:
             raise UsageError(f"there is no on_error {on_error!r}", did_you_mean(str(on_error), _ON_ERROR))
         params = self._with_settings(score_threshold=score_threshold, iou_threshold=iou_threshold)
-        job = _Job(len(images), params, collects=on_error == "return")
+        job = Job(len(images), params, collects=on_error == "return")
         regions = self._regions(job, images, face_boxes)
         size = self._rows_at_once([part for part in regions if part is not None])
         flat = [(index, region) for index, parts in enumerate(regions) for region in parts or ()]
@@ -260,6 +234,47 @@ class Predictor:
             for error, found in zip(job.errors, job.found, strict=True)
         ]
         return results, job.timing()
+
+    def stream(
+        self,
+        source: Source | str | Path | Iterable[str | Path],
+        *,
+        on_error: OnError = "raise",
+        batch_size: int | None = None,
+        workers: int = 2,
+    ) -> Iterator[tuple[Item, Result | InputError]]:
+        """Yield each item of a source with what was found in it, in order; few images are in memory at a time.
+
+        Items are read, prepared and decoded in threads, beside the run of the network.
+
+        Args:
+            source: A file, folder, pattern, video or address, several of them, or a `Source`.
+            on_error: "return" yields an InputError in the place of the result of an item that cannot be used, "raise"
+                raises the first.
+            batch_size: Items that run together; None is the model's own choice.
+            workers: Threads.
+
+        Raises:
+            InputError: An item cannot be used, and errors are raised.
+            ArtifactError: The network's outputs are not finite.
+
+        """
+        from .sources.registry import as_source
+
+        if on_error not in _ON_ERROR:
+            raise UsageError(f"there is no on_error {on_error!r}", did_you_mean(str(on_error), _ON_ERROR))
+        size = batch_size or self.spec.batch_size
+        for batch in answers(as_source(source), self, batch_size=size, workers=workers):
+            for answer in batch:
+                if on_error == "raise" and isinstance(answer.result, InputError):
+                    raise answer.result
+                yield answer.item, answer.result
+
+    def lane(self) -> Self:
+        """Return a predictor for another thread, with the same backend and settings; it is not closed by itself."""
+        other = copy.copy(self)
+        other._buffer = self._buffer[:0].copy()
+        return other
 
     def prepare(self, regions: Sequence[Region]) -> tuple[Array, list[Any]]:
         """Return the (N, 3, H, W) float32 network input of some images or parts of them, and their transforms.
@@ -325,7 +340,7 @@ class Predictor:
             raise UsageError(f"these settings make no sense: {error}", "Thresholds are between 0 and 1.") from error
 
     def _regions(
-        self, job: _Job, images: Sequence[Image], face_boxes: Sequence[Boxes | None] | None
+        self, job: Job, images: Sequence[Image], face_boxes: Sequence[Boxes | None] | None
     ) -> list[list[Region] | None]:
         """Return what of each image goes through the network; None for an image that cannot be used."""
         boxes: Sequence[Any] = [None] * len(images)
@@ -342,7 +357,7 @@ class Predictor:
                 regions[index] = [Region(pixels, box) for box in places]
         return regions
 
-    def _run(self, job: _Job, rows: Sequence[tuple[int, Region]]) -> None:
+    def _run(self, job: Job, rows: Sequence[tuple[int, Region]]) -> None:
         """Run one batch: rows of images by their index."""
         start = time.perf_counter()
         array = self._rows(len(rows))
@@ -356,12 +371,13 @@ class Predictor:
             return
         inputs = {self.spec.input_name: self._finish(array, len(indices))}
         prepared = time.perf_counter()
-        self.backend.warm_up(inputs)
-        warm = self.backend.is_warm(inputs)
-        started = time.perf_counter()
-        outputs = self.backend.run(inputs)
+        with self._turn or nullcontext():
+            self.backend.warm_up(inputs)
+            warm = self.backend.is_warm(inputs)
+            started = time.perf_counter()
+            outputs = self.backend.run(inputs)
+            ran = time.perf_counter()
         self._check_finite(outputs)
-        ran = time.perf_counter()
         choice = {} if self.classes is None else {"classes": self.classes}
         results = self._postprocess(outputs, transforms, job.params, self.labels, **choice)
         for index, result in zip(indices, results, strict=True):
@@ -399,36 +415,3 @@ class Predictor:
                 f"the network gives values that are not finite in {', '.join(broken)}",
                 "Its weights are damaged; export again from a good checkpoint.",
             )
-
-
-class _Job:
-    """One call: what was found in each image, what cannot be used, and the time that it took."""
-
-    def __init__(self, images: int, params: Any, *, collects: bool) -> None:  # noqa: ANN401
-        self.params = params
-        self.errors: list[InputError | None] = [None] * images
-        self.found: list[list[Any]] = [[] for _ in range(images)]
-        self._collects = collects
-        self._seconds = np.zeros(3)
-        self._warm = True
-
-    @contextmanager
-    def guard(self, index: int) -> Iterator[None]:
-        """Keep an InputError as that of an image, where errors are collected."""
-        try:
-            yield
-        except InputError as error:
-            if not self._collects:
-                raise
-            self.errors[index] = self.errors[index] or error
-
-    def add(self, seconds: tuple[float, float, float], *, warm: bool) -> None:
-        """Add the time of a batch."""
-        self._seconds += seconds
-        self._warm = self._warm and warm
-
-    def timing(self) -> Timing:
-        """Return the mean per image that was run."""
-        ran = sum(error is None for error in self.errors)
-        preprocess, network, postprocess = (self._seconds * 1000 / max(ran, 1)).tolist()
-        return Timing(preprocess, network, postprocess, not self._warm)

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from shapes.__main__ import main as draw_scenes
 from shapes.photos import HELD_OUT
 from shapes.scenes import CLASSES, draw_scene
 
@@ -23,6 +24,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     # The picture of the demo.
     cv2.imwrite(str(folder / "image.png"), draw_scene([2029, 0, 1], (480, 640), photos=tuple(HELD_OUT)).image)
+    # The scenes that are evaluated.
+    arguments = ["draw", "--scored", "--count", "20", "-o", str(folder / "pictures")]
+    draw_scenes(arguments, standalone_mode=False)
     return folder
 
 
@@ -31,8 +35,8 @@ def blocks(language):
 
 
 def commands():
-    (block,) = blocks("console")
-    return [(part.partition("\n")[0], part.partition("\n")[2]) for part in re.split(r"^\$ ", block, flags=re.M) if part]
+    parts = [part for block in blocks("console") for part in re.split(r"^\$ ", block, flags=re.M) if part]
+    return [(part.partition("\n")[0], part.partition("\n")[2]) for part in parts]
 
 
 def shape(text):
@@ -44,7 +48,7 @@ def shape(text):
 
 def test_commands_print_what_is_shown(folder):
     shown = commands()
-    assert len(shown) == 4
+    assert len(shown) == 6
     for command, output in shown:
         name, *arguments = shlex.split(command)
         done = subprocess.run(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ...runtimes.job import Region
 from ...runtimes.parity.limits import Limits, TensorLimit
-from ...runtimes.predictor import Region
 from ...runtimes.seal import read_params, recorded_model
 from .kinds.base import Decoder
 from .reference import CaseReference, Reference, decode_rows

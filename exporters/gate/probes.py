@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from ...runtimes.predictor import Region
+from ...runtimes.job import Region
 from ...runtimes.sources.files import find_images
 from ...runtimes.sources.images import read_image
 

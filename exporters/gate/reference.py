@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from ...models.results import Result
     from ...models.spec import ModelSpec, Plan
     from ...runtimes.backends.base import Array, Backend
+    from ...runtimes.job import Region
     from ...runtimes.parity.tensors import TensorStats
-    from ...runtimes.predictor import Region
     from .probes import Case
     from .rounding import Algebra, Rounding
 

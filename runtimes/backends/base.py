@@ -57,6 +57,10 @@ class Backend(Protocol):
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs in order: those of the file, or those that the backend was opened with."""
 
+    @property
+    def parallel(self) -> bool:
+        """Whether `run` may be called from several threads at once, and gains by it."""
+
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the outputs by name for float32 inputs by name; returns when they are on the host."""
 

@@ -166,6 +166,7 @@ class NpuBackend:
 
     Attributes:
         name: "npu".
+        parallel: False: one stream of the device, one run at a time.
         device: "npu:N".
         precision: "strict", "production" or "fp16".
         inputs: Names of the inputs, as they were given.
@@ -179,6 +180,7 @@ class NpuBackend:
     """
 
     name = "npu"
+    parallel = False
 
     def __init__(
         self,

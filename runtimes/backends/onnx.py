@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import ArtifactError, BackendError
 from .base import shapes_of
+from .providers import CPU, RECORD, check_used, resolve_providers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ...models.spec import Signature
@@ -41,19 +43,27 @@ class OnnxBackend:
 
     Attributes:
         name: "onnx".
-        device: "cpu" or "cuda:N".
+        parallel: True: a session may be run from several threads.
+        device: "cpu", "cuda:N", or the providers that were chosen.
         precision: "fp32".
-        settings: Empty.
+        settings: Where providers were chosen: them, and how many operators run on which.
         inputs: Names of the file's inputs.
         outputs: Names of the file's outputs.
 
     """
 
     name = "onnx"
+    parallel = True
     precision = "fp32"
 
-    def __init__(self, path: Path, device: str | None = None, threads: int | None = None) -> None:
-        """Open *path*.
+    def __init__(
+        self,
+        path: Path,
+        device: str | None = None,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+    ) -> None:
+        """Open *path*; with *providers* on those instead of the device's own.
 
         Raises:
             ArtifactError: The file is missing or is no ONNX model.
@@ -69,19 +79,27 @@ class OnnxBackend:
         if threads is not None:
             options.intra_op_num_threads = threads
         kind, _, index = (device or "cpu").partition(":")
-        provider: Any = (_PROVIDERS[kind], {"device_id": index or "0"}) if kind == "cuda" else _PROVIDERS[kind]
+        chosen: list[Any] = [(_PROVIDERS[kind], {"device_id": index or "0"}) if kind == "cuda" else _PROVIDERS[kind]]
+        # Keeping where each operator runs takes a little longer.
+        recorded = providers is not None or kind != "cpu" or logging.getLogger(__name__).isEnabledFor(logging.INFO)
+        if recorded:
+            options.add_session_config_entry(*RECORD)
+        if providers is not None:
+            chosen = list(resolve_providers(providers, onnxruntime.get_available_providers()))
         try:
-            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+            self._session: Any = onnxruntime.InferenceSession(str(path), options, providers=chosen)
         except Exception as error:  # onnxruntime's exceptions have no public base class
             reason = _first_line(error)
             if kind == "cuda" and "CUDA" in reason:
                 raise BackendError(f"ONNX Runtime cannot use {device}: {reason}", "Use --device cpu.") from error
             raise _unusable(path, reason) from error
-        got = self._session.get_providers()[0]
-        if got != _PROVIDERS[kind]:
-            raise BackendError(f"ONNX Runtime runs on {got} instead of {_PROVIDERS[kind]}", "Check its GPU libraries.")
+        wanted = [_PROVIDERS[kind]] if providers is None else [name for name in chosen if name != CPU] or [CPU]
+        placed = check_used(wanted, self._session, recorded=recorded)
         self.device = f"cuda:{index or 0}" if kind == "cuda" else "cpu"
         self.settings: dict[str, Any] = {}
+        if providers is not None:
+            self.device = ",".join(dict.fromkeys(providers))
+            self.settings = {"providers": self._session.get_providers(), "placement": dict(placed)}
         self.inputs = tuple(entry.name for entry in self._session.get_inputs())
         self.outputs = tuple(entry.name for entry in self._session.get_outputs())
         self._ran: set[tuple[tuple[int, ...], ...]] = set()
@@ -129,9 +147,10 @@ def open_backend(
     threads: int | None,
     precision: str | None,  # noqa: ARG001
     signature: Signature,  # noqa: ARG001
+    providers: Sequence[str] | None = None,
 ) -> OnnxBackend:
     """Open the backend on a file, which has its own signature; see `OnnxBackend`."""
-    return OnnxBackend(runnable, device, threads)
+    return OnnxBackend(runnable, device, threads, providers)
 
 
 def _first_line(error: BaseException) -> str:

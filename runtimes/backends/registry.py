@@ -24,6 +24,8 @@ class BackendEntry(NamedTuple):
         summary: A few words for people.
         devices: The kinds of device that the backend knows: what stands before the colon.
         precisions: What ``--precision`` takes, the default first; empty where there is no choice.
+        takes_providers: Whether ``--providers`` chooses what runs its operators.
+        shares_cores: Whether several runs on the CPU at once are faster than one after the other.
 
     """
 
@@ -32,10 +34,12 @@ class BackendEntry(NamedTuple):
     summary: str
     devices: tuple[str, ...]
     precisions: tuple[str, ...] = ()
+    shares_cores: bool = False
+    takes_providers: bool = False
 
 
 BACKENDS = {
-    "onnx": BackendEntry(".onnx", "onnx", "ONNX Runtime", ("cpu", "cuda")),
+    "onnx": BackendEntry(".onnx", "onnx", "ONNX Runtime", ("cpu", "cuda"), shares_cores=True, takes_providers=True),
     "torch": BackendEntry(".torch", "network", "PyTorch, cpu or cuda", ("cpu", "cuda")),
     "npu": BackendEntry(".npu", "network", "Ascend NPU through torch_npu", ("npu",), ("strict", "production", "fp16")),
 }
@@ -99,6 +103,7 @@ def open_backend(
     threads: int | None = None,
     precision: str | None = None,
     signature: Signature | None = None,
+    providers: Sequence[str] | None = None,
 ) -> Backend:
     """Open a backend on what it runs.
 
@@ -109,6 +114,7 @@ def open_backend(
         device: The device to run on; None is the backend's default.
         threads: CPU threads of the network; None is the backend's default.
         precision: One of the row's `precisions`; None is the backend's default.
+        providers: What runs the operators of a file, in the order of preference; None is the device's own.
         signature: Names of the network's inputs and outputs; a file has its own.
 
     Raises:
@@ -120,7 +126,12 @@ def open_backend(
     choose_backend(name, device)
     check_precision(name, precision)
     opener: Callable[..., Backend] = _resolve(name, "open_backend")
-    return opener(runnable, device=device, threads=threads, precision=precision, signature=signature or UNNAMED)
+    more: dict[str, Any] = {}
+    if providers is not None:
+        if not BACKENDS[name].takes_providers or device is not None:
+            raise UsageError("--providers is for ONNX Runtime, in the place of --device", "Leave one of them out.")
+        more = {"providers": providers}
+    return opener(runnable, device=device, threads=threads, precision=precision, signature=signature or UNNAMED, **more)
 
 
 def _resolve(name: str, attribute: str) -> Any:  # noqa: ANN401

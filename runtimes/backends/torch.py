@@ -42,6 +42,7 @@ class TorchBackend:
 
     Attributes:
         name: "torch".
+        parallel: False: one run takes all cores.
         device: "cpu" or "cuda:N".
         precision: "fp32".
         settings: Empty.
@@ -51,6 +52,7 @@ class TorchBackend:
     """
 
     name = "torch"
+    parallel = False
     precision = "fp32"
 
     def __init__(

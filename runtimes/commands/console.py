@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...errors import CvportError, UsageError
+from ...errors import CvportError, InputError, UsageError
 from ...models.registry import known_names
 from ..backends.registry import BACKENDS, unavailable_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -23,20 +24,19 @@ if TYPE_CHECKING:
 
     from ..sinks.base import Failure, Prediction
     from ..sinks.text import TextOut
-    from ..sources.base import Item, Source
 
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 _EXPORT_NEEDS = ("torch", "onnx", "onnxscript", "onnxsim")
 
 
-def run_command(command: click.Command, args: Sequence[str] | None = None) -> int:
+def run_command(command: click.Command, args: Sequence[str] | None = None, name: str | None = None) -> int:
     """Run a click command and return its exit code; every error becomes a message on stderr."""
     for stream in (sys.stdout, sys.stderr):
         # The name of a file need not be text, and a terminal may know few characters: those are escaped.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = command.main(args=args, standalone_mode=False)
+        code = command.main(args=args, prog_name=name, standalone_mode=False)
     except SystemExit:
         # click's answer to a reader of stdout that has gone, as `| head` does: not an error of ours.
         return 0
@@ -70,10 +70,26 @@ def show_error(error: CvportError, where: str = "") -> None:
         click.echo(f"  {error.hint}", err=True)
 
 
-def set_verbosity(quiet: bool, verbose: bool) -> None:
-    """Set what the package's loggers print to stderr."""
+def set_verbosity(quiet: bool, verbose: bool, log_file: Path | None = None) -> None:
+    """Set what the package's loggers print to stderr, and where they write all that -v shows, with times.
+
+    Raises:
+        InputError: The file cannot be written.
+
+    """
     level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr, force=True)
+    screen = logging.StreamHandler(sys.stderr)
+    screen.setLevel(level)
+    handlers: list[logging.Handler] = [screen]
+    if log_file is not None:
+        try:
+            file = logging.FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise InputError(f"cannot write {log_file}: {error.strerror}", "Choose another --log-file.") from error
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handlers.append(file)
+    lowest = logging.INFO if log_file is not None else level
+    logging.basicConfig(level=lowest, format="%(message)s", handlers=handlers, force=True)
 
 
 @contextmanager
@@ -98,16 +114,24 @@ def progress_bar(total: int | None, quiet: bool) -> Iterator[ProgressBar]:
         yield ProgressBar(None)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     if not console.is_interactive:  # a terminal that cannot move its cursor
         yield ProgressBar(None)
         return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (BarColumn(), MofNCompleteColumn(), rate, TimeElapsedColumn(), TimeRemainingColumn())
     # What is printed meanwhile goes through `ProgressBar.aside`; rich would send the result to stderr.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
-        bar.add_task("images", total=total)
+        bar.add_task("images", total=total, rate="")
         yield ProgressBar(bar)
 
 
@@ -143,9 +167,12 @@ class ProgressBar:
         """Return stdout, before which the bar gives way where both are on a terminal."""
         return sys.stdout if self._bar is None or not sys.stdout.isatty() else _Aside(self)
 
-    def watch(self, source: Source) -> Source:
-        """Return a source whose items move the bar, each when the next one is asked for."""
-        return source if self._bar is None else _Watched(source, self._bar)
+    def advance(self) -> None:
+        """Count an image."""
+        if self._bar is not None:
+            task = self._bar.tasks[0]
+            rate = f"{task.speed:.0f} images/s" if task.speed else ""
+            self._bar.update(task.id, advance=1, rate=rate)
 
 
 class _Aside:
@@ -162,24 +189,6 @@ class _Aside:
 
     def flush(self) -> None:
         """Do nothing: all is flushed."""
-
-
-class _Watched:
-    """A source that moves a bar."""
-
-    def __init__(self, source: Source, bar: Progress) -> None:
-        self._source = source
-        self._bar = bar
-
-    @property
-    def total(self) -> int | None:
-        """Number of items."""
-        return self._source.total
-
-    def __iter__(self) -> Iterator[Item]:
-        for item in self._source:
-            yield item
-            self._bar.advance(self._bar.task_ids[0])
 
 
 class ErrorSink:

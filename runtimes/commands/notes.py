@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...models.spec import ModelSpec
+    from ..chain import Chain
     from ..pipeline import Summary
     from ..predictor import Predictor
     from ..sinks.base import RunInfo
@@ -22,7 +23,7 @@ _CHOICES: dict[str, Callable[[ModelSpec], Sequence[str]]] = {
 }
 
 
-def header(asked: str, predictor: Predictor, info: RunInfo) -> list[str]:
+def header(asked: str, predictor: Predictor | Chain, info: RunInfo) -> list[str]:
     """Return the lines that come before the first result.
 
     Args:
@@ -71,7 +72,7 @@ def summary_line(summary: Summary) -> str:
     return ", ".join(parts)
 
 
-def empty_hint(predictor: Predictor) -> list[str]:
+def empty_hint(predictor: Predictor | Chain) -> list[str]:
     """Return a line that names what to try where nothing was found under an assumption."""
     tries = [option for name in _CHOICES for option in _alternatives(predictor, name)]
     if not tries:
@@ -82,7 +83,7 @@ def empty_hint(predictor: Predictor) -> list[str]:
     return [f"hint: nothing was found in any image under what was assumed; {lead} {choice}"]
 
 
-def _alternatives(predictor: Predictor, name: str) -> list[str]:
+def _alternatives(predictor: Predictor | Chain, name: str) -> list[str]:
     """Return the options that choose otherwise than what was assumed for a setting."""
     # An assumption starts with the setting and its value.
     assumed = [text.split()[1] for text in predictor.assumed if text.startswith(f"{name} ")]

@@ -9,9 +9,14 @@ import click
 
 from ...errors import InputError, UsageError
 from ...models.spec import VariantOptions
+from ..load import load
+from ..sources.base import SourceOptions
+from ..sources.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..predictor import Predictor
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -25,6 +30,12 @@ def option_group(*options: Decorator) -> Decorator:
         return command
 
     return add
+
+
+def weights_option(note: str = "") -> Decorator:
+    """Return the option of the weights; *note* says where they are needed."""
+    known = "a file, folder, ms:ORG/MODEL, hf:ORG/MODEL, sample or seeded[:N]"
+    return click.option("--weights", metavar="W", help=f"Weights: {known}{note}.")
 
 
 variant_options = option_group(
@@ -46,16 +57,39 @@ download_options = option_group(
     click.option("--offline", is_flag=True, help="Never download weights."),
     click.option("--cache-dir", type=click.Path(path_type=Path), help="Folder of downloaded weights."),
 )
+model_options = option_group(
+    click.option("-m", "--model", default="yolox", show_default=True, metavar="NAME|FILE.onnx", help="Model to run."),
+    weights_option(" (for the backends torch and npu)"),
+    variant_options,
+)
+backend_options = option_group(
+    click.option(
+        "--backend", default="auto", show_default=True, metavar="NAME", help="Backend: auto, npu, onnx or torch."
+    ),
+    click.option("--device", metavar="NAME", help="Device, such as cpu, cuda:0 or npu:0; else the backend's default."),
+    click.option("--precision", metavar="NAME", help="Precision of the NPU: strict (the default), production or fp16."),
+    click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the network."),
+    click.option(
+        "--providers", metavar="A,B", help="Execution providers of ONNX Runtime, such as openvino; else the device's."
+    ),
+)
+setting_options = option_group(
+    click.option("--conf", type=click.FloatRange(0, 1), help="Score threshold."),
+    click.option("--iou", type=click.FloatRange(0, 1), help="IoU threshold of non-maximum suppression."),
+    click.option("--max-det", type=click.IntRange(min=1), help="Maximum number of detections per image."),
+    click.option("--classes", metavar="A,B", help="Classes to report, by name or number; else all."),
+    click.option("--agnostic-nms", is_flag=True, default=None, help="Suppress overlapping boxes across classes."),
+)
+source_options = option_group(
+    click.option("--recursive", is_flag=True, help="Read the subfolders of folders too."),
+    click.option("--vid-stride", type=click.IntRange(min=1), default=1, help="Of videos and cameras every N-th frame."),
+    click.option("--allow-private", is_flag=True, help="Fetch images from addresses of private networks too."),
+    click.option("--max-pixels", type=click.IntRange(min=1), default=MAX_PIXELS, help="Refuse images of more pixels."),
+)
 verbosity_options = option_group(
     click.option("-q", "--quiet", is_flag=True, help="Print nothing on stderr but errors."),
     click.option("-v", "--verbose", is_flag=True, help="Print more on stderr."),
 )
-
-
-def weights_option(note: str = "") -> Decorator:
-    """Return the option of the weights; *note* says where they are needed."""
-    known = "a file, folder, ms:ORG/MODEL, hf:ORG/MODEL, sample or seeded[:N]"
-    return click.option("--weights", metavar="W", help=f"Weights: {known}{note}.")
 
 
 def take_variant_options(options: dict[str, Any]) -> VariantOptions:
@@ -73,6 +107,42 @@ def take_variant_options(options: dict[str, Any]) -> VariantOptions:
         options.pop("activation"),
         _choose_labels(labels),
     )
+
+
+def take_source_options(options: dict[str, Any]) -> SourceOptions:
+    """Take the values of `source_options` out of a command's options."""
+    names = ("max_pixels", "recursive", "vid_stride", "allow_private")
+    return SourceOptions(**{name: options.pop(name) for name in names})
+
+
+def open_predictor(backend: str, options: dict[str, Any], **instead: Any) -> Predictor:  # noqa: ANN401
+    """Open what `model_options`, `backend_options`, `setting_options` and `download_options` ask for.
+
+    Args:
+        backend: Name of the backend.
+        options: The command's options; those of the variant are taken out of them.
+        instead: Arguments of `load` in the place of those.
+
+    """
+    given = {
+        "weights": options["weights"],
+        "device": options["device"],
+        "threads": options["threads"],
+        "precision": options["precision"],
+        "providers": _listed(options.get("providers")),
+        "score_threshold": options.get("conf"),
+        "iou_threshold": options.get("iou"),
+        "max_detections": options.get("max_det"),
+        "class_agnostic": options.get("agnostic_nms"),
+        "classes": _listed(options.get("classes")),
+        "offline": options["offline"],
+        "cache_dir": options["cache_dir"],
+    }
+    return load(options["model"], backend=backend, options=options["variant"], **{**given, **instead})
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",")]
 
 
 def _parse_size(text: str) -> tuple[int, int]:

@@ -47,6 +47,11 @@ class Kind:
         categories: (spec, labels) -> COCO categories.
         styles: Names of the drawing options that only this kind has.
         join: (results of the regions of one image, spec) -> one result; None where a result has no parts.
+        boxes: (result) -> the box of each entry, (N, 4) x1 y1 x2 y2 in pixels, or None for each where the whole image
+            was looked at; None where entries have no place in the image.
+        shift: (result, (x, y)) -> the result, moved by so many pixels.
+        draw_in: ``"module:attribute"`` of (canvas, result, box, style) -> None, which draws a result that belongs to a
+            box that is drawn already; "" where `draw` does as well.
         selects_classes: Whether its postprocessing can be told to report some classes only.
 
     """
@@ -67,4 +72,7 @@ class Kind:
     ]
     styles: frozenset[str] = frozenset()
     join: Callable[[Sequence[Any], ModelSpec], Any] | None = None
+    boxes: Callable[[Any], Sequence[Any]] | None = None
+    shift: Callable[[Any, tuple[int, int]], Any] = lambda result, _offset: result
+    draw_in: str = ""
     selects_classes: bool = False

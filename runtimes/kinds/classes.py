@@ -124,4 +124,5 @@ KIND = Kind(
     rows=_rows,
     describe=_describe,
     draw=".drawing:draw_classes",
+    draw_in=".drawing:draw_classes_in",
 )

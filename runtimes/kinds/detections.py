@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -246,5 +246,7 @@ KIND = Kind(
     describe=_describe,
     draw=".drawing:draw_detections",
     annotations=_annotations,
+    boxes=lambda result: result.boxes,
+    shift=lambda result, offset: replace(result, boxes=result.boxes + np.array(offset * 2, np.float32)),
     selects_classes=True,
 )

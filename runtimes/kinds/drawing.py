@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, get_args
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...models.lazy import resolve
+from ...models.results import Chained
 from .canvas import WHITE, Canvas, Colour, ColourBy, LabelsShown, Style, class_colour
 from .fonts import chinese_font
 from .registry import get_kind
@@ -67,9 +69,22 @@ def draw(
     canvas = Canvas(image, labels_shown)
     if note:
         canvas.note(note)
-    draw_kind = resolve(get_kind(result.kind).draw, __package__ or "")
-    draw_kind(canvas, result, Style(contours, numbers, names or {}, colour_by))
+    _draw(canvas, result, Style(contours, numbers, names or {}, colour_by))
     return canvas.image()
+
+
+def _draw(canvas: Canvas, result: Result, style: Style, box: NDArray[np.float32] | None = None) -> None:
+    """Draw a result, which may belong to a box that is drawn already, and what others found in its boxes over it."""
+    first = result.result if isinstance(result, Chained) else result
+    kind = get_kind(result.kind)
+    if box is not None and kind.draw_in:
+        resolve(kind.draw_in, __package__ or "")(canvas, first, box, style)
+    else:
+        resolve(kind.draw, __package__ or "")(canvas, first, style)
+    if isinstance(result, Chained) and kind.boxes is not None:
+        for inner, then in zip(kind.boxes(first), result.then, strict=True):
+            if then is not None and not isinstance(then, InputError):
+                _draw(canvas, then, style, inner)
 
 
 def draw_detections(canvas: Canvas, detections: Detections, style: Style) -> None:
@@ -114,6 +129,18 @@ def draw_classes(canvas: Canvas, classes: Classification, style: Style) -> None:
         name = style.name(classes.labels[index], index)
         rows.append(((f"{name} {classes.scores[index]:.2f}", name), class_colour(index) if rank == 0 else WHITE))
     canvas.column(rows)
+
+
+def draw_landmarks_in(canvas: Canvas, faces: Landmarks, _box: NDArray[np.float32], style: Style) -> None:
+    """Draw the points alone: the box is there."""
+    draw_landmarks(canvas, replace(faces, boxes=None), style)
+
+
+def draw_classes_in(canvas: Canvas, classes: Classification, box: NDArray[np.float32], style: Style) -> None:
+    """Put a tag with the best class at a box."""
+    index = classes.order()[0]
+    name = style.name(classes.labels[index], index)
+    canvas.tag((f"{name} {classes.scores[index]:.2f}", name), box, class_colour(index))
 
 
 def _point_colours(count: int, contours: Sequence[Contour], style: Style, instance: int) -> list[Colour]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,6 +153,11 @@ def _join(parts: Sequence[Landmarks], spec: ModelSpec) -> Landmarks:
     return Landmarks.join(parts) if parts else Landmarks.empty(_skeleton(spec))
 
 
+def _shift(faces: Landmarks, offset: tuple[int, int]) -> Landmarks:
+    boxes = None if faces.boxes is None else faces.boxes + np.array(offset * 2, np.float32)
+    return replace(faces, points=faces.points + np.array(offset, np.float32), boxes=boxes)
+
+
 KIND = Kind(
     name="landmarks",
     limit=LandmarkLimit,
@@ -172,8 +177,11 @@ KIND = Kind(
     rows=_rows,
     describe=_describe,
     draw=".drawing:draw_landmarks",
+    draw_in=".drawing:draw_landmarks_in",
     annotations=_annotations,
     categories=_categories,
     styles=frozenset({"contours", "numbers"}),
     join=_join,
+    boxes=lambda result: [None] * len(result) if result.boxes is None else result.boxes,
+    shift=_shift,
 )

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from ...errors import CvportError
     from ...models.results import Result
     from ...models.spec import ModelSpec
+    from ..chain import Chain
+    from ..job import Timing
     from ..kinds.base import Kind
-    from ..predictor import Predictor, Timing
+    from ..predictor import Predictor
 
 SCHEMA_VERSION = 1
 
@@ -36,6 +38,7 @@ class RunInfo:
         labels: Class names.
         names: What people read instead of some labels.
         settings: What the numbers of a device depend on.
+        chained: Whether results are those of models in a row.
 
     """
 
@@ -46,9 +49,10 @@ class RunInfo:
     labels: Sequence[str] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    chained: bool = False
 
     @classmethod
-    def of(cls, predictor: Predictor, names: Mapping[str, str]) -> Self:
+    def of(cls, predictor: Predictor | Chain, names: Mapping[str, str]) -> Self:
         """Return what a predictor says about its runs."""
         backend = predictor.backend
         return cls(
@@ -59,6 +63,7 @@ class RunInfo:
             predictor.labels,
             names,
             backend.settings,
+            hasattr(predictor, "stages"),
         )
 
     @property

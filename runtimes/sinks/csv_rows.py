@@ -20,7 +20,8 @@ class CsvSink(TextSink):
 
     def __init__(self, info: RunInfo, out: TextOut) -> None:
         super().__init__(info, out)
-        self._head: list[list[Any]] = [["source", *info.kind.fields]]
+        # A file that is gone on with has its head.
+        self._head: list[list[Any]] = [] if getattr(out, "size", 0) else [["source", *info.kind.fields]]
 
     def write(self, prediction: Prediction) -> None:
         """Write the rows of an image."""

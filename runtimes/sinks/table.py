@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kinds.chained import describe
 from .text import TextSink
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ class TableSink(TextSink):
     def write(self, prediction: Prediction) -> None:
         """Write the lines of an image."""
         info, timing = self.info, prediction.timing
-        summary, rows = info.kind.describe(prediction.result.to_dict(), info.names)
+        summary, rows = describe(info.kind, prediction.result.to_dict(), info.names)
         spent = " + ".join(f"{ms:.1f}" for ms in (timing.preprocess, timing.network, timing.postprocess))
         note = "  (untrained weights)" if info.untrained else ""
         first = (

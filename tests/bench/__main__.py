@@ -1,7 +1,7 @@
 """Measures what cvport promises about speed, prints a table a section, writes everything as JSON.
 
     PYTHONPATH=tests python -m bench [--quick] [--json bench.json]
-        [stages] [models] [forms] [npu] [peers] [cold] [export]
+        [stages] [models] [forms] [npu] [peers] [cold] [streams] [export]
 
 Needs the ``dev`` extra and rtmlib 0.0.15 (``pip install --no-deps rtmlib==0.0.15``); ``make bench`` brings both.
 It measures and does not judge: the exit code is 0 whether targets are met or not.
@@ -34,6 +34,7 @@ _SECTIONS = {
     "npu": ".npu:measure_npu",
     "peers": ".peers:measure_peers",
     "cold": ".cold:measure_cold",
+    "streams": ".streams:measure_streams",
     "export": ".exporting:measure_export",
 }
 # Of a table that is not printed to a terminal.

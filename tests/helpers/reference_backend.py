@@ -30,6 +30,7 @@ class ReferenceBackend:
     """Runs an exported file node by node in numpy."""
 
     name = "reference"
+    parallel = False
     device = "cpu"
     precision = "fp32"
 

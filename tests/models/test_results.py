@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from cvport import Classification, InputError, Landmarks
+from cvport import Classification, InputError, Landmarks, UsageError
 from cvport.models.results import Contour, Detections, Skeleton
 
 
@@ -159,3 +160,41 @@ def test_classes_are_indexed_in_class_order_and_iterated_best_first():
     assert classes.top(1) == [("b", pytest.approx(0.7))]
     with pytest.raises(InputError, match="2 names for 3 scores"):
         Classification(classes.scores, ("a", "b"))
+
+
+# --- supervision
+
+
+def test_detections_go_to_supervision_and_come_back():
+    pytest.importorskip("supervision")
+    boxes = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32)
+    ours = Detections(boxes, np.array([0.9, 0.4], np.float32), np.array([2, 0]), ("hand", "face"))
+    theirs = ours.to_supervision()
+    np.testing.assert_array_equal(theirs.xyxy, boxes)
+    assert theirs.data["class_name"].tolist() == ["hand", "face"]
+    assert theirs[theirs.confidence > 0.5].class_id.tolist() == [2]
+    back = Detections.from_supervision(theirs)
+    assert back.to_dict() == ours.to_dict()
+    # Another order, and nothing but boxes.
+    assert Detections.from_supervision(theirs[[1, 0]]).to_dict() == ours.to_dict()
+    import supervision
+
+    bare = Detections.from_supervision(supervision.Detections(xyxy=boxes))
+    assert (bare.scores.tolist(), bare.labels) == ([1.0, 1.0], ("class_0", "class_0"))
+    assert len(Detections.from_supervision(supervision.Detections.empty())) == 0
+
+
+def test_points_and_classes_go_to_supervision():
+    pytest.importorskip("supervision")
+    faces = Landmarks(np.arange(12, dtype=np.float32).reshape(2, 3, 2))
+    np.testing.assert_array_equal(faces.to_supervision().xy, faces.points)
+    theirs = Classification(np.array([0.2, 0.8], np.float32), ("sad", "happy")).to_supervision()
+    assert theirs.class_id[theirs.confidence.argmax()] == 1
+
+
+def test_without_supervision_the_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(UsageError, match="supervision cannot be imported"):
+        Landmarks(np.zeros((1, 2, 2), np.float32)).to_supervision()
+    with pytest.raises(InputError, match="list is no supervision"):
+        Detections.from_supervision([])

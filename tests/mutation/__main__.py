@@ -24,7 +24,7 @@ from cvport.exporters.gate.legs import LEGS, Subject
 from cvport.exporters.gate.probes import Case
 from cvport.exporters.gate.reference import make_reference
 from cvport.exporters.gate.structure import compare_structure
-from cvport.runtimes.predictor import Region
+from cvport.runtimes.job import Region
 from mutation.plantings import ALWAYS_MATTER, PLANTINGS, NotHereError, clip, planted
 from mutation.subjects import SUBJECTS, inner_ranges
 

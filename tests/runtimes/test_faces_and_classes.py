@@ -15,6 +15,7 @@ import pytest
 from cvport import InputError, UsageError, get_model
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.commands import cvrun as cli
+from cvport.runtimes.commands import options as options_module
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.predictor import Predictor
 
@@ -27,7 +28,7 @@ class Formula:
     """A backend that notes the batches it gets, and answers by a formula."""
 
     name, device, precision = "onnx", "cpu", "fp32"
-    inputs, outputs, settings = (), (), {}
+    inputs, outputs, settings, parallel = (), (), {}, True
 
     def __init__(self, answer):
         self.answer, self.batches = answer, []
@@ -211,7 +212,7 @@ def run(monkeypatch, tmp_path, capsys):
 
     def call(made, *arguments):
         monkeypatch.setattr(
-            cli, "load", lambda *_, **options: setattr(made, "batch_size", options["batch_size"]) or made
+            options_module, "load", lambda *_, **options: setattr(made, "batch_size", options["batch_size"]) or made
         )
         code = run_command(cli.cvrun, ["--backend", "onnx", *arguments])
         captured = capsys.readouterr()

@@ -12,8 +12,8 @@ import pytest
 from cvport import Detections, InputError
 from cvport.errors import ArtifactError
 from cvport.runtimes import pipeline
+from cvport.runtimes.job import Timing
 from cvport.runtimes.pipeline import Summary
-from cvport.runtimes.predictor import Timing
 from cvport.runtimes.sources.base import Item, Items
 
 

@@ -1,14 +1,17 @@
 """From pictures to results: one, many, on either backend, from a file or a name, with other thresholds."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import cvport
 from cvport import InputError, UsageError
+from cvport.exporters.gate.probes import scene
+from cvport.runtimes.job import Region, Timing
 from cvport.runtimes.load import load
-from cvport.runtimes.predictor import Region, Timing
 from helpers.detections import assert_same, take
 
 CONF = 0.15
@@ -327,3 +330,35 @@ def test_nothing_runs_after_closing(nano_artifact, pictures):
         closed(pictures[0])
     with pytest.raises(AttributeError):
         closed(pictures[0])
+
+
+# --- streams
+
+
+def test_stream_yields_items_with_their_results(tmp_path, nano_artifact):
+    for seed in range(5):
+        Image.fromarray(scene(60, 80, seed=seed)).save(tmp_path / f"{seed}.png")
+    (tmp_path / "3.png").write_text("no image")
+    with load(nano_artifact.onnx, backend="onnx", threads=1, score_threshold=0.01) as predictor:
+        got = list(predictor.stream(tmp_path, on_error="return"))
+        assert [Path(item.name).name for item, _ in got] == [f"{number}.png" for number in range(5)]
+        assert isinstance(got[3][1], InputError)
+        expected = predictor(tmp_path / "4.png")
+        np.testing.assert_array_equal(got[4][1].boxes, expected.boxes)
+        assert len(expected) > 0
+        with pytest.raises(InputError, match="known format"):
+            list(predictor.stream([tmp_path / "3.png"]))
+        with pytest.raises(UsageError, match="no on_error"):
+            next(predictor.stream(tmp_path, on_error="ignore"))
+
+
+def test_lanes_share_the_backend_and_nothing_that_changes(nano_artifact):
+    with load(nano_artifact.onnx, backend="onnx", threads=1) as predictor:
+        lane = predictor.lane()
+        assert lane.backend is predictor.backend
+        predictor.score_threshold = 0.7
+        assert lane.score_threshold != 0.7
+        first, _ = predictor.prepare([Region(scene(60, 80, seed=0))])
+        kept = first.copy()
+        lane.prepare([Region(scene(60, 80, seed=1))])
+        np.testing.assert_array_equal(first, kept)

@@ -13,7 +13,7 @@ import cv2
 
 from .coco import Dataset
 from .photos import HELD_OUT, TRAINING, read_photo
-from .scenes import CLASSES, draw_scene
+from .scenes import CLASSES, draw_scene, size_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,15 +49,30 @@ def main() -> None:
 @click.option("--seed", default=1, show_default=True)
 @click.option("--count", default=10, show_default=True)
 @click.option("--size", nargs=2, default=(480, 640), show_default=True, metavar="H W")
+@click.option("--scored", is_flag=True, help="Draw the scenes that score takes, 320 to 640 pixels a side.")
 @click.option("--photo", type=click.Choice([*TRAINING, *HELD_OUT]), help="Draw on this photograph, as large as it is.")
 @_classes
-def draw(output: Path, seed: int, count: int, size: tuple[int, int], photo: str | None, classes: Sequence[str]) -> None:
+def draw(
+    output: Path,
+    seed: int,
+    count: int,
+    size: tuple[int, int],
+    scored: bool,
+    photo: str | None,
+    classes: Sequence[str],
+) -> None:
     """Write scenes as PNG and their boxes as a COCO dataset, annotations.json."""
     output.mkdir(parents=True, exist_ok=True)
     dataset = Dataset(classes)
     for number in range(count):
         on = None if photo is None else read_photo(photo)
-        scene = draw_scene([seed, number, 1], size, photos=tuple(HELD_OUT), classes=classes, photo=on)
+        scene = draw_scene(
+            [seed, number, 1],
+            size_of(seed, number) if scored else size,
+            photos=tuple(HELD_OUT),
+            classes=classes,
+            photo=on,
+        )
         name = f"shapes_{seed}_{number:04}.png" if photo is None else f"{Path(photo).stem}_{seed}_{number:04}.png"
         cv2.imwrite(str(output / name), scene.image)
         dataset.add(scene, name)

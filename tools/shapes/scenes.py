@@ -51,6 +51,12 @@ class _Placed:
     area: float
 
 
+def size_of(seed: int, number: int) -> tuple[int, int]:
+    """Return height and width of a scene that weights are scored on, 320 to 640 pixels a side."""
+    height, width = np.random.default_rng([seed, number, 0]).integers(320, 641, 2)
+    return int(height), int(width)
+
+
 def draw_scene(
     seed: int | Sequence[int],
     size: tuple[int, int],

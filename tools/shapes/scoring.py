@@ -16,7 +16,7 @@ from cvport.runtimes.predictor import Predictor
 
 from .coco import Dataset, box_entry
 from .photos import HELD_OUT
-from .scenes import Scene, draw_scene
+from .scenes import Scene, draw_scene, size_of
 
 # COCO's metric ranks the best 100 boxes of a picture, whatever their scores; almost all scores are asked for.
 _LOWEST_SCORE = 0.001
@@ -27,9 +27,7 @@ _NOTHING = {"image_id": 1, "score": 0.0, **box_entry((0, 0, 0, 0), 0)}
 def held_out_scenes(seed: int, count: int, classes: Sequence[str]) -> Iterator[Scene]:
     """Draw *count* scenes of photographs and seeds that training does not use; 320 to 640 pixels a side."""
     for number in range(count):
-        rng = np.random.default_rng([seed, number, 0])
-        height, width = (int(side) for side in rng.integers(320, 641, 2))
-        yield draw_scene([seed, number, 1], (height, width), photos=tuple(HELD_OUT), classes=classes)
+        yield draw_scene([seed, number, 1], size_of(seed, number), photos=tuple(HELD_OUT), classes=classes)
 
 
 def open_model(place: Path) -> Predictor:

@@ -8,8 +8,8 @@ import pytest
 from cvport import VariantOptions, get_model
 from cvport.exporters.gate.assumptions import check_convention
 from cvport.exporters.gate.probes import Case, built_in_cases, folder_cases
+from cvport.runtimes.job import Region
 from cvport.runtimes.load import prepare_network
-from cvport.runtimes.predictor import Region
 
 SPEC = get_model("yolox")
 

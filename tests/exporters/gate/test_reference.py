@@ -9,7 +9,7 @@ from cvport.exporters.gate import reference as module
 from cvport.exporters.gate.kept import network_key
 from cvport.exporters.gate.probes import Case
 from cvport.exporters.gate.reference import make_reference
-from cvport.runtimes.predictor import Region
+from cvport.runtimes.job import Region
 from helpers.gate import failed
 
 

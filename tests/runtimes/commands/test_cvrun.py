@@ -20,6 +20,7 @@ from PIL import Image
 
 import cvport
 from cvport.runtimes.commands import cvrun as cli
+from cvport.runtimes.commands import options as options_module
 from cvport.runtimes.commands.cvrun import cvrun
 from cvport.runtimes.kinds import drawing
 from cvport.runtimes.load import load
@@ -447,13 +448,34 @@ def test_missing_package(invoke, monkeypatch, backend, package):
 
 
 def test_internal_error(run, write_picture, monkeypatch):
-    def broken(path, max_pixels):
+    def broken(*args):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(files, "read_image", broken)
+    monkeypatch.setattr(cli, "open_output", broken)
     done = run(write_picture())
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("internal error: ZeroDivisionError: division by zero\n")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError("too deep"), ZeroDivisionError("division by zero")])
+def test_whatever_a_decoder_does_costs_one_picture(run, write_picture, monkeypatch, error):
+    for number in range(3):
+        write_picture(f"set/{number}.png", number)
+    read = files.read_image
+
+    def broken(path, max_pixels):
+        if path.name == "1.png":
+            raise error
+        return read(path, max_pixels)
+
+    monkeypatch.setattr(files, "read_image", broken)
+    done = run("--format", "jsonl", "set")
+    assert done.code == 3
+    good, bad, other = map(json.loads, done.out.splitlines())
+    assert "detections" in good
+    assert "detections" in other
+    assert bad["error"]["code"] == 3
+    assert "cannot read set/1.png" in bad["error"]["message"]
 
 
 # --- pictures
@@ -549,7 +571,6 @@ def test_summary_counts_and_times(run, write_picture):
 def test_interrupt_keeps_what_was_done(run, write_picture, monkeypatch, form):
     for number in range(5):
         write_picture(f"set/{number}.png", number)
-    whole = run("-q", "--format", form, "set/0.png", "set/1.png").out
     read = files.read_image
 
     def interrupted(path, max_pixels):
@@ -559,35 +580,67 @@ def test_interrupt_keeps_what_was_done(run, write_picture, monkeypatch, form):
 
     monkeypatch.setattr(files, "read_image", interrupted)
     done = run("--format", form, "set")
-    assert (done.code, done.err) == (130, "interrupted after 2 images\n")
+    assert done.code == 130
+    # What other threads had begun is kept too.
+    count = int(re.fullmatch(r"interrupted after (\d) images\n", done.err)[1])
+    assert 2 <= count <= 5
+    monkeypatch.setattr(files, "read_image", read)
+    whole = run("-q", "--format", form, *[f"set/{number}.png" for number in range(count)]).out
 
     def shape(text):
-        return re.sub(r"\d+\.\d+", "#", text)
+        return re.sub(r"\d+\.\d+", "#", re.sub(r',\s*"warmup": true', "", text))
 
     assert shape(done.out) == shape(whole)
 
 
-# --- sources that are not read
+# --- other sources
 
 
-@pytest.mark.parametrize(
-    ("source", "command"),
-    [
-        ("http://host/x.jpg", "curl -O http://host/x.jpg && cvrun x.jpg"),
-        ("rtsp://camera:554/live", "ffmpeg -i rtsp://camera:554/live"),
-        ("0", "ffmpeg -f v4l2 -i /dev/video0"),
-        ("-", "cat > image.png && cvrun image.png"),
-        ("clip.mp4", "ffmpeg -i clip.mp4 frames/%06d.png && cvrun frames/"),
-    ],
-)
-def test_source_that_is_not_read_is_named_as_it_was_given(run, write_picture, source, command):
-    Path("clip.mp4").write_bytes(b"0")
-    done = run("--format", "json", write_picture("a.png"), source)
-    assert done.code == 3
-    content = json.loads(done.out)
-    assert len(content["results"]) == 1
-    assert content["errors"][0]["source"] == source
-    assert command in done.err
+def test_frames_of_a_video_have_their_number_and_time(run):
+    writer = cv2.VideoWriter("clip.avi", cv2.VideoWriter_fourcc(*"MJPG"), 5, (64, 48))
+    for value in (0, 80, 160, 240):
+        writer.write(np.full((48, 64, 3), value, np.uint8))
+    writer.release()
+    done = run("--format", "jsonl", "--vid-stride", 2, "clip.avi")
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert (done.code, [(line["source"], line["frame"]) for line in lines]) == (0, [("clip.avi", 0), ("clip.avi", 2)])
+    assert lines[1]["time_s"] == pytest.approx(0.4, abs=0.01)
+
+
+def test_skipped_subfolders_are_told(run, write_picture):
+    write_picture("set/a.png")
+    write_picture("set/more/b.png", 1)
+    done = run("--format", "jsonl", "set")
+    assert len(done.out.splitlines()) == 1
+    assert "note: 1 subfolder of set left out (more); --recursive reads them" in done.err
+    done = run("-q", "--format", "jsonl", "--recursive", "set")
+    assert [json.loads(line)["source"] for line in done.out.splitlines()] == ["set/a.png", "set/more/b.png"]
+    assert done.err == ""
+
+
+# --- logs and shells
+
+
+def test_log_file(run, write_picture):
+    path = write_picture("a.png")
+    done = run("-q", "--log-file", "run.log", path)
+    assert (done.code, done.err) == (0, "")
+    log = Path("run.log").read_text()
+    assert re.match(r"\d{4}-\d\d-\d\d .* INFO cvport\.\S+: placement: \d+ on CPU", log)
+    assert run("--log-file", "no/such/run.log", path).code == 3
+
+
+def test_shells_are_told_how_to_complete():
+    code = "import sys; sys.argv = ['cvrun']; from cvport.runtimes.commands.cvrun import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "_CVRUN_COMPLETE": "bash_source"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "complete -o nosort -F" in done.stdout
 
 
 # --- what was assumed
@@ -597,12 +650,12 @@ def test_source_that_is_not_read_is_named_as_it_was_given(run, write_picture, so
 def guessing(monkeypatch):
     """``cvrun`` loads a predictor that guessed its preprocessing."""
 
-    def guess(*args, **options):
-        predictor = load(*args, **options)
+    def guess(*args, **given):
+        predictor = load(*args, **given)
         predictor.assumed = ("preprocess easycv (model default)",)
         return predictor
 
-    monkeypatch.setattr(cli, "load", guess)
+    monkeypatch.setattr(options_module, "load", guess)
 
 
 @pytest.mark.usefixtures("guessing")

@@ -6,6 +6,7 @@ from cvport.runtimes.sources.base import Chain, Item, Items
 
 class Endless:
     total = None
+    notes = ("it does not end",)
 
     def __iter__(self):
         number = 0
@@ -24,6 +25,7 @@ def test_chain_keeps_the_order_and_adds_up():
 def test_chain_with_a_source_that_does_not_end():
     chain = Chain([Items([Item("a")]), Endless(), Items([Item("z")])])
     assert chain.total is None
+    assert chain.notes == ["it does not end"]
     items = iter(chain)
     got = [next(items) for _ in range(3)]
     assert [(item.name, item.frame, item.time_s) for item in got] == [

@@ -10,6 +10,7 @@ from PIL import Image
 from cvport.errors import InputError
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.sources import files
+from cvport.runtimes.sources.base import SourceOptions
 from cvport.runtimes.sources.files import FileSource, find_images
 from cvport.runtimes.sources.images import SUFFIXES, read_image
 
@@ -139,7 +140,7 @@ def folder(tmp_path):
 def test_items_of_a_folder(folder):
     source = FileSource(str(folder))
     assert source.total == 3
-    first, broken, last = source
+    first, broken, last = (item.loaded() for item in source)
     assert [Path(item.name).name for item in (first, broken, last)] == ["a.png", "ab.png", "b.png"]
     np.testing.assert_array_equal(first.image, scene(20, 30, seed=1)[..., ::-1])
     np.testing.assert_array_equal(last.image, scene(20, 30, seed=0)[..., ::-1])
@@ -153,9 +154,9 @@ def test_items_of_a_folder(folder):
 def test_images_are_read_one_at_a_time(folder, monkeypatch):
     read = []
     monkeypatch.setattr(files, "read_image", lambda path, limit: read.append(path.name) or scene(4, 4, seed=0))
-    items = iter(FileSource(str(folder)))
+    items = list(FileSource(str(folder)))
     assert read == []
-    next(items)
+    assert items[0].loaded().image.shape == (4, 4, 3)
     assert read == ["a.png"]
 
 
@@ -168,7 +169,66 @@ def test_word_that_means_nothing_is_one_item_with_its_error(tmp_path):
 
 
 def test_limit_of_pixels(folder):
-    (item,) = FileSource(str(folder / "a.png"), 599)
+    (item,) = (item.loaded() for item in FileSource(str(folder / "a.png"), SourceOptions(599)))
     assert "has 30x20 pixels, the limit is 599" in item.error.message
-    (item,) = FileSource(str(folder / "a.png"), 600)
+    (item,) = (item.loaded() for item in FileSource(str(folder / "a.png"), SourceOptions(600)))
     assert item.image.shape == (20, 30, 3)
+
+
+# --- subfolders
+
+
+def test_subfolders(tree):
+    source = FileSource(".", SourceOptions(recursive=True))
+    assert names(source.paths()) == ["a.PNG", "b.jpg", "c.jpeg", "sub/d.jpg", "sub/deep/e.webp"]
+    assert source.notes == []
+    (note,) = FileSource(".").notes
+    assert note == "note: 3 subfolders of . left out (folder.jpg, none, sub); --recursive reads them"
+    assert FileSource("b.jpg").notes == []
+
+
+def test_links_in_circles_end(tree):
+    (tree / "sub/loop").symlink_to(tree, target_is_directory=True)
+    assert len(FileSource(".", SourceOptions(recursive=True)).paths()) == 5
+
+
+# --- pages and frames
+
+
+def test_frames_of_an_animation(tmp_path):
+    path = tmp_path / "wave.gif"
+    frames = [Image.fromarray(np.full((20, 30, 3), value, np.uint8)) for value in (10, 120, 250)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[100, 300, 100])
+    source = FileSource(str(path))
+    assert source.total == 3
+    items = list(source)
+    assert [(item.frame, item.time_s) for item in items] == [(0, 0.0), (1, 0.1), (2, 0.4)]
+    assert [int(item.image[0, 0, 0]) for item in items] == [10, 120, 250]
+
+
+def test_pages_of_a_tiff(tmp_path):
+    path = tmp_path / "pages.tif"
+    pages = [Image.fromarray(scene(20, 30, seed=seed)) for seed in (0, 1)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    items = list(FileSource(str(path)))
+    assert [(item.frame, item.time_s) for item in items] == [(0, 0.0), (1, 0.0)]
+    np.testing.assert_array_equal(items[1].image, scene(20, 30, seed=1)[..., ::-1])
+
+
+def test_a_still_image_of_such_a_format_has_no_frame(tmp_path):
+    for suffix in (".gif", ".png", ".tif", ".webp"):
+        Image.fromarray(scene(20, 30, seed=0)).save(tmp_path / f"a{suffix}")
+    items = [item.loaded() for item in FileSource(str(tmp_path))]
+    assert [(item.frame, item.image.shape) for item in items] == [(None, (20, 30, 3))] * 4
+
+
+def test_an_animation_that_breaks_off(tmp_path):
+    path = tmp_path / "wave.gif"
+    frames = [Image.fromarray(scene(40, 60, seed=seed)) for seed in range(3)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    items = [item.loaded() for item in FileSource(str(path))]
+    assert [item.error is None for item in items] == [True, False]
+    assert "cannot read" in items[-1].error.message
+    assert items[-1].frame == 1

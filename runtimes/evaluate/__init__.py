@@ -1,0 +1,1 @@
+"""How good results are against truth: a module per kind of result."""

@@ -79,9 +79,9 @@ class Chain:
         self.assumed = tuple(text for stage in stages for text in stage.predictor.assumed)
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The models."""
-        return self._stages
+    def members(self) -> tuple[Predictor, ...]:
+        """The models that run."""
+        return tuple(member for stage in self._stages for member in stage.predictor.members)
 
     def __call__(self, image: Image) -> Result:
         """Return what the models find in one image.

@@ -270,6 +270,11 @@ class Predictor:
                     raise answer.result
                 yield answer.item, answer.result
 
+    @property
+    def members(self) -> tuple[Self, ...]:
+        """The models that run: this one; a chain has several."""
+        return (self,)
+
     def lane(self) -> Self:
         """Return a predictor for another thread, with the same backend and settings; it is not closed by itself."""
         other = copy.copy(self)

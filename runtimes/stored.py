@@ -52,7 +52,7 @@ class StoredBoxes:
 
     """
 
-    untrained, seal, assumed, classes = False, None, (), None
+    untrained, seal, assumed, classes, members = False, None, (), None, ()
 
     def __init__(self, path: Path) -> None:
         self.spec = _SPEC

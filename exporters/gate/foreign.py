@@ -10,8 +10,8 @@ import numpy as np
 
 from ...errors import ArtifactError, UsageError, WeightsError, did_you_mean
 from ...runtimes.backends.onnx import OnnxBackend
-from ...runtimes.parity.judging import Judgement
 from ...runtimes.parity.tensors import measure_tensor
+from ...runtimes.parity.verdicts import Judgement
 from .verify import Comparison
 
 if TYPE_CHECKING:

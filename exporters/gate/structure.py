@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runtimes.parity.judging import Judgement, judge
+from ...runtimes.parity.verdicts import Judgement, judge
 from .verify import Comparison
 
 if TYPE_CHECKING:

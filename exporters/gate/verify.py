@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...runtimes.kinds.registry import get_kind
-from ...runtimes.parity.judging import Judgement, judge_spread, judge_tensor
+from ...runtimes.parity.judging import judge_spread, judge_tensor
 from ...runtimes.parity.limits import SMALLEST_RELATIVE, TensorLimit, figure_names
 from ...runtimes.parity.tensors import measure_tensor
+from ...runtimes.parity.verdicts import Judgement
 from .kinds.registry import get_gate_kind
 from .rounding import row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ...runtimes.parity.judging import Verdict
     from ...runtimes.parity.limits import Limits
     from ...runtimes.parity.tensors import TensorStats
+    from ...runtimes.parity.verdicts import Verdict
     from .legs import LegRun, Subject
     from .reference import CaseReference, LegCase, Reference
 

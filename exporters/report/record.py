@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import ArtifactError
-from ...runtimes.parity.judging import Judgement
 from ...runtimes.parity.limits import widest_limits
+from ...runtimes.parity.verdicts import Judgement
 from ..gate.evidence import describe, limits_to_dict
 from ..gate.verify import Comparison
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ...runtimes.parity.judging import Verdict
+    from ...runtimes.parity.verdicts import Verdict
     from ..gate.legs import LegRun
     from ..gate.verify import Verification
 

@@ -17,17 +17,12 @@ from ...models.lazy import resolve
 from .. import pipeline
 from ..arrangement import arrange
 from ..backends.registry import BACKENDS, choose_backend
-from ..chain import Chain, Stage
 from ..kinds.text import counted
 from ..load import find_exported_file, is_exported_file
 from ..sinks.base import RunInfo
-from ..sinks.crops import CropSink
-from ..sinks.images import ImageSink, ImageTarget
 from ..sinks.registry import FORMATS
 from ..sources.registry import open_sources
-from ..stored import StoredBoxes
 from . import notes
-from .chains import Link, open_chain, parse_chain
 from .console import INTERRUPTED, ErrorSink, overview, progress_bar, run_command, set_verbosity
 from .options import (
     backend_options,
@@ -45,10 +40,13 @@ from .outputs import choose_output, open_output, resumed
 if TYPE_CHECKING:
     from ...models.spec import ModelSpec
     from ..arrangement import Arrangement
+    from ..chain import Chain
     from ..kinds.base import Kind
     from ..predictor import Predictor
     from ..sinks.base import Sink
+    from ..sinks.images import ImageTarget
     from ..sources.base import Item, Source
+    from .chains import Link
     from .console import ProgressBar
 
 _EXAMPLES = """\b
@@ -126,20 +124,18 @@ def cvrun(
     if not sources:
         raise UsageError("no SOURCE", "Give files, folders or patterns: cvrun image.jpg")
     options["results"] = choose_output(options)
-    options["target"] = None if options["save"] is None else ImageTarget.parse(options["save"])
+    options["target"] = _image_target(options["save"])
     options["faces"] = [_parse_face(text) for text in options["faces"]]
     wanted = take_source_options(options)
     options |= {"variant": take_variant_options(options), **asdict(wanted)}
     source = open_sources(sources, wanted)
     spread = _spread(backend_name, source.total, options)
     sizes = {"batch_size": options["batch_size"], "threads": spread.threads}
-    stored = None if options["boxes"] is None else StoredBoxes(options["boxes"])
-    options["stored"] = None if stored is None else stored.of
     with (
-        open_chain(backend_name, options, links, stored, **sizes)
+        _open_chain(backend_name, options, links, sizes)
         if links
-        else open_predictor(backend_name, options, **sizes)
-    ) as predictor:
+        else open_predictor(backend_name, options, **sizes) as predictor
+    ):
         info = RunInfo.of(predictor, _names(predictor, options["lang"]))
         _check(predictor.spec, info.kind, options)
         if not quiet:
@@ -150,28 +146,39 @@ def cvrun(
 
 def _links(options: dict[str, Any]) -> list[Link]:
     """Return the models of ``--chain``; the first stands for all where the backend and the cores are chosen."""
+    if options["chain"] is None and options["boxes"] is None:
+        return []
+    from . import chains
+
     if options["chain"] is None:
-        if options["boxes"] is None:
-            return []
         if options["faces"] or options["cropped"]:
             raise UsageError("--boxes names the boxes", "Leave out --face and --cropped.")
-        return [Link(options["model"], (), options["weights"])]
+        return [chains.Link(options["model"], (), options["weights"])]
     named = click.get_current_context().get_parameter_source("model") is not ParameterSource.DEFAULT
     flags = {"-m": named, "--face": options["faces"], "--cropped": options["cropped"]}
     given = [flag for flag, is_given in flags.items() if is_given]
     if given:
         raise UsageError("--chain names its own models and boxes", f"Leave out {', '.join(given)}.")
-    links = parse_chain(options["chain"], options["weights"])
+    links = chains.parse_chain(options["chain"], options["weights"])
     options["model"] = links[0].model
     return links
 
 
+def _open_chain(backend: str, options: dict[str, Any], links: list[Link], sizes: dict[str, Any]) -> Chain:
+    """Open the models of ``--chain`` and the boxes of ``--boxes``."""
+    from ..stored import StoredBoxes
+    from .chains import open_chain
+
+    stored = None if options["boxes"] is None else StoredBoxes(options["boxes"])
+    options["stored"] = None if stored is None else stored.of
+    return open_chain(backend, options, links, stored, **sizes)
+
+
 def _names(predictor: Predictor | Chain, lang: str) -> dict[str, str]:
     """Return what people read instead of labels in a language, of all models."""
-    stages = predictor.stages if isinstance(predictor, Chain) else [Stage(predictor)]
     found: dict[str, str] = {}
-    for stage in stages:
-        found |= stage.predictor.spec.translations.get(lang, {})
+    for member in predictor.members:
+        found |= member.spec.translations.get(lang, {})
     return found
 
 
@@ -229,7 +236,7 @@ def _run(predictor: Predictor | Chain, info: RunInfo, source: Source, quiet: boo
             predictor,
             [ErrorSink(bar), *output.sinks, *_pictures(info, bar, quiet, options)],
             batch_size=options["batch_size"] or _batch_size(predictor, source.total, options["workers"]),
-            face_boxes=options["stored"] or options["faces"] or None,
+            face_boxes=options.get("stored") or options["faces"] or None,
             workers=options["workers"],
             after=after,
         )
@@ -256,6 +263,8 @@ def _pictures(info: RunInfo, bar: ProgressBar, quiet: bool, options: dict[str, A
     """Return where images go: annotated ones, and what is in boxes."""
     sinks: list[Sink] = []
     if options["target"] is not None:
+        from ..sinks.images import ImageSink
+
         sinks.append(
             ImageSink(
                 options["target"],
@@ -265,6 +274,8 @@ def _pictures(info: RunInfo, bar: ProgressBar, quiet: bool, options: dict[str, A
             )
         )
     if options["crops"] is not None:
+        from ..sinks.crops import CropSink
+
         sinks.append(CropSink(info, options["crops"]))
     return sinks
 
@@ -284,6 +295,15 @@ def _style(info: RunInfo, bar: ProgressBar, quiet: bool, options: dict[str, Any]
         "labels_shown": options["labels_shown"],
         **{style: True for option, style in _STYLES.items() if options[option]},
     }
+
+
+def _image_target(text: str | None) -> ImageTarget | None:
+    """Return what ``--save`` means; None where it was not given."""
+    if text is None:
+        return None
+    from ..sinks.images import ImageTarget
+
+    return ImageTarget.parse(text)
 
 
 def _parse_face(text: str) -> tuple[float, ...]:

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import UsageError
-from ..chain import Chain
-from ..resume import Progress, Rest, run_of
-from ..sinks.output import OutFile
 from ..sinks.registry import FORMATS, format_of, open_format
-from ..stored import StoredBoxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ..chain import Chain
     from ..predictor import Predictor
+    from ..resume import Progress
     from ..sinks.base import RunInfo, Sink
+    from ..sinks.output import OutFile
     from ..sinks.text import TextOut
     from ..sources.base import Source
 
@@ -93,13 +92,13 @@ def resumed(
     entry, path = FORMATS[choice.form], choice.path
     if path is None or entry.whole or entry.in_folder or (path.exists() and not path.is_file()):
         return source, None
+    from ..resume import Progress, Rest, run_of
+
     names = ("faces", "vid_stride", "recursive", "max_pixels", "chain")
     rest = {"format": choice.form, "boxes": str(options["boxes"]), **{name: options.get(name) for name in names}}
-    stages = [stage.predictor for stage in predictor.stages] if isinstance(predictor, Chain) else [predictor]
-    stages = [stage for stage in stages if not isinstance(stage, StoredBoxes)]
     run: dict[str, Any] = {"sources": options["words"], **rest}
-    for number, stage in enumerate(stages):
-        run |= {f"{name} of model {number + 1}" if number else name: value for name, value in run_of(stage).items()}
+    for number, member in enumerate(predictor.members):
+        run |= {f"{name} of model {number + 1}" if number else name: value for name, value in run_of(member).items()}
     progress = Progress(path, run)
     if choice.resume and progress.load():
         return Rest(source, progress.done, progress.last), progress
@@ -120,6 +119,8 @@ def open_output(
     if choice.path is None:
         yield Output([open_format(choice.form, info, screen, annotations)], None)
         return
+    from ..sinks.output import OutFile
+
     table = open_format("table", info, screen)
     entry = FORMATS[choice.form]
     if entry.in_folder:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ...models.spec import ModelSpec
-    from ..parity.judging import Judgement
+    from ..parity.verdicts import Judgement
 
 
 class ResultStats(Protocol):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..parity.judging import judge
 from ..parity.tensors import cosine
+from ..parity.verdicts import judge
 from .base import Column, Kind
 from .text import padded
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ...models.results import Classification
-    from ..parity.judging import Judgement
+    from ..parity.verdicts import Judgement
 
 
 @dataclass(frozen=True)

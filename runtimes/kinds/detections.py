@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models.ops.boxes import iou_matrix
-from ..parity.judging import Judgement, judge
+from ..parity.verdicts import Judgement, judge
 from .base import Column, Kind
 from .text import counted, numbers, padded
 

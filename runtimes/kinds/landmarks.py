@@ -9,7 +9,7 @@ import numpy as np
 
 from ...models.lazy import resolve
 from ...models.results import Landmarks
-from ..parity.judging import Judgement, judge
+from ..parity.verdicts import Judgement, judge
 from .base import Column, Kind
 from .detections import coco_box
 from .text import counted, numbers

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from .limits import SMALLEST_RELATIVE
+from .verdicts import Judgement, judge
 
 if TYPE_CHECKING:
     from .limits import TensorLimit
     from .tensors import TensorStats
 
-Verdict = Literal["passed", "failed", "uninformative"]
-
 # Require an output spread of at least 20x the tolerance, else the comparison has no power.
 _INFORMATIVE = 20.0
 # A rounding error over this part of an output's spread is none: the reference itself is unsound.
 _PLAUSIBLE_FLOOR = 1e-2
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict and the reasons for it; *borderline* tells what was within tolerance of a threshold."""
-
-    verdict: Verdict
-    reasons: tuple[str, ...] = ()
-    borderline: tuple[str, ...] = ()
-
-
-def judge(reasons: list[str], borderline: list[str] | None = None) -> Judgement:
-    """Return the judgement that these reasons to fail, if any, and notes make."""
-    return Judgement("failed" if reasons else "passed", tuple(reasons), tuple(borderline or ()))
 
 
 def judge_tensor(stats: TensorStats, limit: TensorLimit) -> Judgement:

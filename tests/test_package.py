@@ -158,7 +158,7 @@ def test_wheel_has_both_commands_and_the_licence(built):
     (information,) = built.unzipped.glob("*.dist-info")
     scripts = (information / "entry_points.txt").read_text(encoding="utf-8")
     assert "cvexport = cvport.exporters.commands.cvexport:main" in scripts
-    assert "cvrun = cvport.runtimes.commands.cvrun:main" in scripts
+    assert "cvrun = cvport.runtimes.commands.start:cvrun" in scripts
     assert (information / "licenses/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
 
 

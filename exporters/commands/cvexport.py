@@ -17,6 +17,8 @@ from ...models.spec import VariantOptions
 from ...runtimes.backends.registry import choose_backend
 from ...runtimes.commands.console import overview, progress, run_command, set_verbosity, show_error
 from ...runtimes.commands.options import (
+    SETTINGS,
+    SectionedCommand,
     download_options,
     option_group,
     take_variant_options,
@@ -48,7 +50,6 @@ Examples:
   cvexport all --weights seeded
   cvexport yolox --weights hand.pth --preprocess megvii-legacy --activation relu --probes photos/
 """
-_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class _ModelGroup(click.Group):
@@ -82,7 +83,7 @@ class _ModelGroup(click.Group):
             formatter.write_dl(rows)
 
 
-@click.group(cls=_ModelGroup, epilog=_EXAMPLES, context_settings=_SETTINGS)
+@click.group(cls=_ModelGroup, epilog=_EXAMPLES, context_settings=SETTINGS)
 @click.version_option(package_name="cvport")
 def cvexport() -> None:
     """Export a model to an ONNX file that is proved equal to it."""
@@ -97,6 +98,7 @@ _probes_option = click.option(
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _export_options = option_group(
+    "Export",
     click.option(
         "-o",
         "--output",
@@ -123,12 +125,15 @@ _export_options = option_group(
 )
 
 
-_tolerance_option = click.option(
-    "--tolerance",
-    "tolerances",
-    multiple=True,
-    metavar="OUT:FIGURE=X",
-    help="Limit to use instead of the derived one, such as cls_0:atol=1e-3; may be repeated.",
+_tolerance_option = option_group(
+    "Export",
+    click.option(
+        "--tolerance",
+        "tolerances",
+        multiple=True,
+        metavar="OUT:FIGURE=X",
+        help="Limit to use instead of the derived one, such as cls_0:atol=1e-3; may be repeated.",
+    ),
 )
 # Options of `parity` that mean nothing where no comparison is made, and the names of their values.
 _NEED_WEIGHTS = {"model": "model", "map": "mapping", "tolerance": "tolerances", "probes": "probes"}
@@ -157,7 +162,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@click.command(context_settings=_SETTINGS, epilog=_EXAMPLES)
+@click.command(cls=SectionedCommand, context_settings=SETTINGS, epilog=_EXAMPLES)
 @click.argument("model")
 @weights_option()
 @variant_options
@@ -189,7 +194,7 @@ def _export_command(
         click.echo(f"all figures: {artifact.parity}, or -v")
 
 
-@cvexport.command("all", context_settings=_SETTINGS)
+@cvexport.command("all", cls=SectionedCommand, context_settings=SETTINGS)
 @click.option(
     "--weights",
     metavar="seeded[:N]",
@@ -255,7 +260,7 @@ def _to_json(content: object) -> str:
     return json.dumps(content, indent=1, default=str)
 
 
-@cvexport.command("capture", context_settings=_SETTINGS)
+@cvexport.command("capture", cls=SectionedCommand, context_settings=SETTINGS)
 @click.argument("model", metavar="MODEL|FILE.onnx")
 @click.option("--device", metavar="npu:N", help="Device to run on; the first where not given.")
 @weights_option(", needed for a file too")
@@ -291,7 +296,7 @@ def _capture(
     click.echo(f"captured on {capture.meta['npu']['device']}: {output}  sha256 {capture.digest}")
 
 
-@cvexport.command("parity", context_settings=_SETTINGS)
+@cvexport.command("parity", cls=SectionedCommand, context_settings=SETTINGS)
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
 @click.option(
     "--capture", type=click.Path(path_type=Path), metavar="FILE.npz", help="Capture of an NPU to compare and add."

@@ -11,12 +11,14 @@ from typing import Any
 
 from ...runtimes.backends.registry import BACKENDS, unavailable_reason
 
+# Builds of ONNX Runtime. All are imported as onnxruntime: the one that was installed last has its files there.
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-cann", "onnxruntime-directml")
 _PACKAGES = {
     "cvport": "",
     "numpy": "",
     "opencv-python-headless": "",
     "pillow": "",
-    "onnxruntime": "",
+    **dict.fromkeys(_RUNTIMES, ""),
     "torch": "torch",
     "safetensors": "torch",
     "transformers": "torch",
@@ -65,10 +67,16 @@ def examine() -> dict[str, Any]:
 def render(found: dict[str, Any]) -> str:
     """Return what `examine` found as text."""
     lines = [f"python     {found['python']}", f"system     {found['system']}", "", "packages"]
+    builds = [name for name in _RUNTIMES if found["packages"][name]]
     for name, version in found["packages"].items():
+        if version is None and name in _RUNTIMES and (builds or name != _RUNTIMES[0]):
+            continue
         extra = _PACKAGES[name]
         missing = f"missing; pip install 'cvport[{extra}]'" if extra else "missing"
         lines.append(f"  {name:24} {version or missing}")
+    if len(builds) > 1:
+        lines.append(f"  {' and '.join(builds)} overwrite each other: which of them runs is not known")
+        lines.append(f"  keep one: pip uninstall {' '.join(builds)}, then install that one again")
     lines += ["", "legs"]
     for name, leg in found["legs"].items():
         lines.append(f"  {name:6} {'ready' if leg['ready'] else 'not here: ' + leg['cause']}")

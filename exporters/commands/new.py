@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ...runtimes.commands.options import SETTINGS
 from ..kits.new import write_package
 
 _EXAMPLES = """\b
@@ -15,9 +16,7 @@ Examples:
 """
 
 
-@click.command(
-    "new", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.command("new", epilog=_EXAMPLES, context_settings=SETTINGS)
 @click.argument("name")
 @click.option(
     "--kind", default="detections", show_default=True, metavar="KIND", help="Result: detections, landmarks or classes."

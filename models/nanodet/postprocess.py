@@ -138,9 +138,11 @@ def _detect(
     """
     logits, bins = raw.logits[index], raw.bins[index]
     threshold = params.cutoff(best)
-    # In the order of the points, then of the classes.
-    candidates = np.flatnonzero((logits >= lowest_logit(threshold)).T)
-    where, class_ids = np.divmod(candidates, len(logits))
+    # In the order of the points, then of the classes. Most points have none that passes: they are left out at once.
+    least = lowest_logit(threshold)
+    points = np.flatnonzero(logits.max(axis=0) >= least)
+    which, class_ids = np.nonzero(least <= logits[:, points].T)
+    where = points[which]
     scores = sigmoid(logits[class_ids, where])
     passed = scores >= threshold
     where, class_ids, scores = where[passed], class_ids[passed], scores[passed]

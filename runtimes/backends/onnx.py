@@ -76,6 +76,9 @@ class OnnxBackend:
             raise ArtifactError(f"no such file: {path}", "Export it: cvexport MODEL")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _FATAL_ONLY
+        # Threads that wait for the next run in a busy loop take the cores from whatever comes between: another model of
+        # a chain, preprocessing. Within a run they may.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if threads is not None:
             options.intra_op_num_threads = threads
         kind, _, index = (device or "cpu").partition(":")

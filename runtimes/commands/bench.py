@@ -25,6 +25,8 @@ from ..sources.registry import open_sources
 from . import notes
 from .console import INTERRUPTED, progress_bar, set_verbosity, show_error
 from .options import (
+    SETTINGS,
+    SectionedCommand,
     download_options,
     model_options,
     open_predictor,
@@ -69,7 +71,7 @@ def _numbers(_context: click.Context, option: click.Parameter, text: str | None)
     return tuple(dict.fromkeys(map(int, numbers)))
 
 
-@click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(cls=SectionedCommand, epilog=_EXAMPLES, context_settings=SETTINGS)
 @click.argument("sources", nargs=-1, metavar="[SOURCE]...")
 @model_options
 @click.option("--backend", default="auto", show_default=True, metavar="A[,B]", help="Backends, measured in turns.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import sys
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 _EXPORT_NEEDS = ("torch", "onnx", "onnxscript", "onnxsim")
+
+
+def all_imported() -> None:
+    """Collect garbage from now on, but for what is there already."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def run_command(command: click.Command, args: Sequence[str] | None = None, name: str | None = None) -> int:

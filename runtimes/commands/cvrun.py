@@ -23,12 +23,15 @@ from ..sinks.base import RunInfo
 from ..sinks.registry import FORMATS
 from ..sources.registry import open_sources
 from . import notes
-from .console import INTERRUPTED, ErrorSink, overview, progress_bar, run_command, set_verbosity
+from .console import INTERRUPTED, ErrorSink, all_imported, overview, progress_bar, run_command, set_verbosity
 from .options import (
+    SETTINGS,
+    SectionedCommand,
     backend_options,
     download_options,
     model_options,
     open_predictor,
+    option_group,
     setting_options,
     source_options,
     take_source_options,
@@ -57,6 +60,8 @@ Examples:
   cvrun -m landmarks68 --face 176,62,274,186 --contour --save out/ people.jpg
   cvrun -m emotion --batch-size 8 --lang zh faces/
   cvrun --chain nanodet:face,landmarks68 --save out/ people.jpg
+  cvrun -o found.jsonl --resume --recursive photos/
+  cvrun --vid-stride 5 --save out/ film.mp4
 """
 # How a shell asks for completions (click.palletsprojects.com, shell completion).
 _COMPLETION = "_CVRUN_COMPLETE"
@@ -67,45 +72,73 @@ _SMALL_INPUT, _SMALL_BATCH, _MANY_A_WORKER = 416, 4, 16
 _STYLES = {"contour": "contours", "numbers": "numbers"}
 
 
-@click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+_places = option_group(
+    "What is found",
+    click.option("--face", "faces", multiple=True, metavar="X1,Y1,X2,Y2", help="Face box in pixels; may be repeated."),
+    click.option("--cropped", is_flag=True, help="The image is one face: the whole image is used, as without --face."),
+    click.option("--chain", metavar="A[:CLASS],B", help="Models in a row: B looks at the boxes that A finds."),
+    click.option(
+        "--boxes", type=click.Path(path_type=Path), metavar="FILE", help="Boxes to look at: results of ours, COCO .."
+    ),
+)
+_speed = option_group(
+    "Backend and speed",
+    click.option("--batch-size", type=click.IntRange(min=1), help="Maximum number of images or faces run together."),
+    click.option(
+        "--workers", type=click.IntRange(min=1), help="Images worked on at the same time; else as many as fit."
+    ),
+)
+_output = option_group(
+    "Results",
+    click.option(
+        "--format", "form", type=click.Choice(list(FORMATS)), help="Format of results; else table, or that of --output."
+    ),
+    click.option("-o", "--output", metavar="FILE|DIR/", help="Write results to a file, beside a table on the screen."),
+    click.option("--resume", is_flag=True, help="Go on with the results that --output has; skip what is done."),
+    click.option("--annotations", type=click.Path(path_type=Path), help="COCO dataset whose ids --format coco takes."),
+    click.option(
+        "--lang",
+        type=click.Choice(list(notes.LANGUAGES)),
+        default="en",
+        show_default=True,
+        help="Language of class names in images and in the table.",
+    ),
+)
+_drawing = option_group(
+    "Images",
+    click.option("--save", metavar="DIR|FILE", help="Write annotated images, or a video."),
+    click.option(
+        "--crops", type=click.Path(path_type=Path), metavar="DIR", help="Write what is in each box as an image."
+    ),
+    click.option("--contour", is_flag=True, help="Draw the contours of faces."),
+    click.option("--numbers", is_flag=True, help="Draw the numbers of points."),
+    click.option(
+        "--labels-shown",
+        type=click.Choice(["auto", "all", "none"]),
+        default="auto",
+        show_default=True,
+        help="Labels drawn: those with room for them, all or none.",
+    ),
+)
+_log_file = option_group(
+    "Messages",
+    click.option("--log-file", type=click.Path(path_type=Path), metavar="FILE", help="Write what -v shows to a file."),
+)
+
+
+@click.command(cls=SectionedCommand, epilog=_EXAMPLES, context_settings=SETTINGS)
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
 @model_options
-@backend_options
-@setting_options
-@click.option("--face", "faces", multiple=True, metavar="X1,Y1,X2,Y2", help="Face box in pixels; may be repeated.")
-@click.option("--cropped", is_flag=True, help="The image is one face: the whole image is used, as without --face.")
-@click.option("--chain", metavar="A[:CLASS],B", help="Models in a row: B looks at the boxes that A finds.")
-@click.option("--boxes", type=click.Path(path_type=Path), metavar="FILE", help="Boxes to look at: results, COCO ..")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Maximum number of images or faces run together.")
-@click.option("--workers", type=click.IntRange(min=1), help="Images worked on at the same time; else as many as fit.")
-@click.option("--save", metavar="DIR|FILE", help="Write annotated images, or a video.")
-@click.option("--contour", is_flag=True, help="Draw the contours of faces.")
-@click.option("--numbers", is_flag=True, help="Draw the numbers of points.")
-@click.option(
-    "--labels-shown",
-    type=click.Choice(["auto", "all", "none"]),
-    default="auto",
-    show_default=True,
-    help="Labels drawn: those with room for them, all or none.",
-)
-@click.option(
-    "--lang",
-    type=click.Choice(list(notes.LANGUAGES)),
-    default="en",
-    show_default=True,
-    help="Language of class names in images and in the table.",
-)
-@click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), help="Format of results; else table, or that of --output."
-)
-@click.option("-o", "--output", metavar="FILE|DIR/", help="Write results to a file, beside a table on the screen.")
-@click.option("--resume", is_flag=True, help="Go on with the results that --output has; skip what is done.")
-@click.option("--annotations", type=click.Path(path_type=Path), help="COCO dataset whose ids --format coco takes.")
-@click.option("--crops", type=click.Path(path_type=Path), metavar="DIR", help="Write what is in each box as an image.")
-@source_options
 @download_options
+@backend_options
+@_speed
+@source_options
+@setting_options
+@_places
+@_output
+@_drawing
 @verbosity_options
-@click.option("--log-file", type=click.Path(path_type=Path), metavar="FILE", help="Write what -v shows to a file.")
+@_log_file
 @click.version_option(package_name="cvport")
 def cvrun(
     *,
@@ -141,6 +174,7 @@ def cvrun(
         if not quiet:
             lines = notes.header(backend, predictor, info)
             _say([*lines, *notes.untranslated(options["lang"], info.names, info.labels)])
+        all_imported()
         return _run(predictor, info, source, quiet, {**options, "workers": spread.workers})
 
 
@@ -334,6 +368,7 @@ def main() -> None:
     if not first and _COMPLETION not in os.environ:
         click.echo(overview())
     elif first and first[0] in COMMANDS:
+        all_imported()
         sys.exit(run_command(resolve(COMMANDS[first[0]][0], __package__ or ""), rest, f"cvrun {first[0]}"))
     else:
         sys.exit(run_command(cvrun))

@@ -22,6 +22,8 @@ from ..sinks.base import SCHEMA_VERSION, RunInfo
 from . import notes
 from .console import ErrorSink, progress_bar, set_verbosity, show_error
 from .options import (
+    SETTINGS,
+    SectionedCommand,
     backend_options,
     download_options,
     model_options,
@@ -77,7 +79,7 @@ class _Outcome(NamedTuple):
     notes: list[str]
 
 
-@click.command(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(cls=SectionedCommand, epilog=_EXAMPLES, context_settings=SETTINGS)
 @click.argument("sources", nargs=-1, metavar="SOURCE...")
 @click.option(
     "--annotations",

@@ -21,12 +21,41 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-def option_group(*options: Decorator) -> Decorator:
-    """Return a decorator that adds several options, in the order in which the help lists them."""
+# For how long the help's lines may be, and the short form of --help.
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+_OWN, _ALWAYS = "Options", "Help"
+
+
+class SectionedCommand(click.Command):
+    """A command whose help lists options under the titles of their groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a part for each title: the command's own options first, help last."""
+        sections: dict[str, list[tuple[str, str]]] = {_OWN: []}
+        for param in self.get_params(ctx):
+            line = param.get_help_record(ctx)
+            if isinstance(param, click.Option) and line is not None:
+                title = _ALWAYS if param.is_eager else getattr(param, "section", _OWN)
+                sections.setdefault(title, []).append(line)
+        for title, lines in sections.items():
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
+
+
+def option_group(title: str, *options: Decorator) -> Decorator:
+    """Return a decorator that adds several options, in the order in which the help lists them under *title*.
+
+    Options that are a group already stay under their own title.
+    """
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        before = len(getattr(command, "__click_params__", ()))
         for option in reversed(options):
             command = option(command)
+        for param in getattr(command, "__click_params__", ())[before:]:
+            if not hasattr(param, "section"):
+                param.section = title
         return command
 
     return add
@@ -35,10 +64,11 @@ def option_group(*options: Decorator) -> Decorator:
 def weights_option(note: str = "") -> Decorator:
     """Return the option of the weights; *note* says where they are needed."""
     known = "a file, folder, ms:ORG/MODEL, hf:ORG/MODEL, sample or seeded[:N]"
-    return click.option("--weights", metavar="W", help=f"Weights: {known}{note}.")
+    return option_group("Model", click.option("--weights", metavar="W", help=f"Weights: {known}{note}."))
 
 
 variant_options = option_group(
+    "Model",
     click.option("--input-size", metavar="H[,W]", help="Network input size in pixels."),
     click.option(
         "--preprocess", metavar="NAME", help="Preprocessing convention of yolox: easycv, megvii or megvii-legacy."
@@ -54,15 +84,18 @@ variant_options = option_group(
     ),
 )
 download_options = option_group(
+    "Model",
     click.option("--offline", is_flag=True, help="Never download weights."),
     click.option("--cache-dir", type=click.Path(path_type=Path), help="Folder of downloaded weights."),
 )
 model_options = option_group(
+    "Model",
     click.option("-m", "--model", default="yolox", show_default=True, metavar="NAME|FILE.onnx", help="Model to run."),
     weights_option(" (for the backends torch and npu)"),
     variant_options,
 )
 backend_options = option_group(
+    "Backend and speed",
     click.option(
         "--backend", default="auto", show_default=True, metavar="NAME", help="Backend: auto, npu, onnx or torch."
     ),
@@ -74,6 +107,7 @@ backend_options = option_group(
     ),
 )
 setting_options = option_group(
+    "What is found",
     click.option("--conf", type=click.FloatRange(0, 1), help="Score threshold."),
     click.option("--iou", type=click.FloatRange(0, 1), help="IoU threshold of non-maximum suppression."),
     click.option("--max-det", type=click.IntRange(min=1), help="Maximum number of detections per image."),
@@ -81,12 +115,14 @@ setting_options = option_group(
     click.option("--agnostic-nms", is_flag=True, default=None, help="Suppress overlapping boxes across classes."),
 )
 source_options = option_group(
+    "Sources",
     click.option("--recursive", is_flag=True, help="Read the subfolders of folders too."),
     click.option("--vid-stride", type=click.IntRange(min=1), default=1, help="Of videos and cameras every N-th frame."),
     click.option("--allow-private", is_flag=True, help="Fetch images from addresses of private networks too."),
     click.option("--max-pixels", type=click.IntRange(min=1), default=MAX_PIXELS, help="Refuse images of more pixels."),
 )
 verbosity_options = option_group(
+    "Messages",
     click.option("-q", "--quiet", is_flag=True, help="Print nothing on stderr but errors."),
     click.option("-v", "--verbose", is_flag=True, help="Print more on stderr."),
 )

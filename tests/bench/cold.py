@@ -11,7 +11,7 @@ from pathlib import Path
 from .figures import Row, Section, compare, in_turns, timed
 from .subjects import folder, onnx_file, photo_file
 
-_TARGET = 1.3
+_TARGET = 1.2
 _BARE = """
 import sys
 
@@ -62,7 +62,7 @@ def _cvrun() -> list[str]:
     path = Path(sys.executable).with_name("cvrun")
     if path.is_file():
         return [str(path)]
-    return [sys.executable, "-c", "from cvport.runtimes.commands.cvrun import main; main()"]
+    return [sys.executable, "-c", "from cvport.runtimes.commands.start import cvrun; cvrun()"]
 
 
 def _run(command: list[str], environment: dict[str, str]) -> None:

@@ -109,7 +109,7 @@ def measure_streams(quick: bool) -> Section:
 def _rows(count: int, script: Path, runs: int, target: float) -> list[Row]:
     photos, model = str(_photos(count)), str(_model())
     cores = available_cores()
-    command = "from cvport.runtimes.commands.cvrun import main; main()"
+    command = "from cvport.runtimes.commands.start import cvrun; cvrun()"
     own = [sys.executable, "-c", command, "--backend", "onnx", "-q", "-m", model, "--format", "jsonl", photos]
     work = {
         "own": timed(partial(_run, own)),

@@ -109,3 +109,13 @@ def test_broken_onnxruntime_is_told(monkeypatch):
     assert not found["legs"]["onnx"]["ready"]
     assert found["legs"]["onnx"]["providers"].startswith("none: ")
     assert "not here" in doctor.render(found)
+
+
+def test_builds_of_onnxruntime_that_overwrite_each_other_are_told():
+    found = examine()
+    assert "overwrite" not in doctor.render(found)
+    found["packages"]["onnxruntime-openvino"] = "1.24.1"
+    text = doctor.render(found)
+    assert "onnxruntime and onnxruntime-openvino overwrite each other" in text
+    assert "pip uninstall onnxruntime onnxruntime-openvino" in text
+    assert "onnxruntime-cann" not in text

@@ -150,3 +150,9 @@ def test_file_of_a_newer_onnx(nano_artifact, tmp_path):
         OnnxBackend(tmp_path / "a.onnx")
     assert f"has ONNX IR version 99; onnxruntime {onnxruntime.__version__} reads up to " in caught.value.message
     assert "pip install --upgrade onnxruntime" in caught.value.hint
+
+
+def test_threads_do_not_spin_between_runs(nano_artifact):
+    with OnnxBackend(nano_artifact.onnx) as backend:
+        options = backend._session.get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"

@@ -2,9 +2,13 @@
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from cvport import errors
 from cvport.models.spec import VariantOptions
+from cvport.runtimes.commands.bench import bench
+from cvport.runtimes.commands.cvrun import cvrun
+from cvport.runtimes.commands.evaluate import evaluate
 from cvport.runtimes.commands.options import (
     download_options,
     option_group,
@@ -109,4 +113,29 @@ def test_group_of_none():
     def command():
         """Do nothing."""
 
-    assert option_group()(command) is command
+    assert option_group("Model")(command) is command
+
+
+@pytest.mark.parametrize("command", [cvrun, bench, evaluate])
+def test_help_lists_every_option_under_a_title(command):
+    result = CliRunner().invoke(command, ["--help"])
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    for title in ("Model:", "Sources:", "What is found:", "Messages:", "Help:"):
+        assert title in lines
+    for param in command.params:
+        if isinstance(param, click.Option):
+            assert any(param.opts[-1] in line for line in lines), param.name
+    assert lines.index("Model:") < lines.index("Messages:") < lines.index("Help:")
+    assert "Options:" not in lines or command is not cvrun
+
+
+def test_options_that_are_a_group_already_stay_under_their_title():
+    inner = option_group("Inner", click.option("--a"))
+    outer = option_group("Outer", click.option("--b"), inner)
+
+    @outer
+    def command():
+        """Do nothing."""
+
+    assert {param.name: param.section for param in command.__click_params__} == {"a": "Inner", "b": "Outer"}

@@ -22,6 +22,7 @@ from .gate.verify import verify
 from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
 from .publish import publish, reject, stage
 from .replay import save_evidence
+from .report.files import report_files
 from .report.record import Record, make_record
 from .report.text import failure
 
@@ -61,6 +62,11 @@ class Artifact:
         """The parity.json."""
         return self.folder / "parity.json"
 
+    @property
+    def report(self) -> Path:
+        """The same to look at."""
+        return self.folder / "report.html"
+
 
 def export(
     model: str,
@@ -76,6 +82,7 @@ def export(
     probes: Sequence[Path] = (),
     offline: bool = False,
     cache_dir: Path | None = None,
+    lang: str = "en",
     progress: Callable[[str], None] = lambda _step: None,
 ) -> Artifact:
     """Export a model and publish it if it computes what its network computes.
@@ -93,6 +100,7 @@ def export(
         probes: Folders of images to compare on, besides the built-in ones.
         offline: Never download.
         cache_dir: Where downloads are kept.
+        lang: The language in which the report opens, "en" or "zh"; both are in it.
         progress: Called with the name of each step.
 
     Raises:
@@ -124,7 +132,9 @@ def export(
         subject = Subject(reference, network, onnx_path)
         verification = verify_file(onnx_path, subject, seal, reasons, require, structure=structure)
         record = make_record(verification, sha256_file(onnx_path), plan.decided_by, notes)
-        (staging / "parity.json").write_text(record.to_json(), encoding="utf-8")
+        progress("writing the report")
+        for name, content in report_files(record, verification, lang).items():
+            (staging / name).write_bytes(content)
         if record.verdict != "passed":
             progress("keeping the evidence")
             _reject(staging, Path(output), spec.name, reference, record)

@@ -96,6 +96,13 @@ _probes_option = click.option(
     metavar="DIR",
     help="Folder of images to compare on, besides the built-in ones; may be repeated.",
 )
+_lang_option = click.option(
+    "--lang",
+    type=click.Choice(["en", "zh"]),
+    default="en",
+    show_default=True,
+    help="Language in which report.html opens; both are in it.",
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _export_options = option_group(
     "Export",
@@ -119,6 +126,7 @@ _export_options = option_group(
     ),
     click.option("--require", default="", metavar="A,B", help="Backends without which nothing is published (exit 7)."),
     _probes_option,
+    _lang_option,
     download_options,
     _json_option,
     verbosity_options,
@@ -159,6 +167,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "probes": options["probes"],
         "offline": options["offline"],
         "cache_dir": options["cache_dir"],
+        "lang": options["lang"],
     }
 
 
@@ -191,7 +200,7 @@ def _export_command(
     click.echo(f"{record.verdict}: {artifact.onnx}\n{record.title}{_note(record)}: {artifact.loaded}")
     click.echo(render(record, verbose=verbose))
     if not verbose:
-        click.echo(f"all figures: {artifact.parity}, or -v")
+        click.echo(f"all figures: {artifact.report}, or -v")
 
 
 @cvexport.command("all", cls=SectionedCommand, context_settings=SETTINGS)
@@ -313,6 +322,7 @@ def _capture(
 @variant_options
 @_tolerance_option
 @_probes_option
+@_lang_option
 @download_options
 @_json_option
 @verbosity_options
@@ -340,6 +350,7 @@ def _parity(
         raise UsageError("--capture and --weights are two comparisons", "Make one after the other.")
     else:
         with progress(quiet) as show:
+            del options["lang"]  # of a report, which is not written
             record = judge_file(file, weights, options=variant, progress=show, **options)
     text = f"{record.verdict}: {file}\n{record.title}{_note(record)}\n{render(record, verbose=verbose)}"
     click.echo(record.to_json().rstrip() if as_json else text)
@@ -356,7 +367,7 @@ def _recorded(file: Path, capture: Path | None, variant: VariantOptions, options
             f"{', '.join(given) or 'the variant'} is for a comparison that is made now", "Give --weights W."
         )
     if capture is not None:
-        return complete(file, capture)
+        return complete(file, capture, lang=options["lang"])
     verify_sums(file.absolute().parent)
     return read_record(file.with_name("parity.json"))
 

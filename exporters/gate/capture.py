@@ -22,6 +22,7 @@ from ...models.weights.digest import sha256_file
 from ...runtimes.load import find_exported_file, prepare_network
 from ...runtimes.seal import read_seal, sealed_model
 from ..publish import replace_files, verify_sums
+from ..report.files import report_files
 from ..report.record import comparison_entries, environment, leg_entry, read_record
 from .evidence import describe, evidence_arrays, rebuild_reference
 from .legs import LEGS, Leg, LegRun, Subject
@@ -169,12 +170,13 @@ def _device_legs() -> list[Leg]:
     return [leg for leg in LEGS if leg.backend == _BACKEND]
 
 
-def complete(onnx_path: Path, capture_path: Path) -> Record:
+def complete(onnx_path: Path, capture_path: Path, lang: str = "en") -> Record:
     """Compare the captured legs with an exported file, and add them to the record of the artifact.
 
     Args:
         onnx_path: The file in its published artifact.
         capture_path: The capture.
+        lang: The language in which the report opens, "en" or "zh".
 
     Returns:
         The new record. It is published if its verdict is "passed": the record and the sums change, the file does not.
@@ -210,7 +212,7 @@ def complete(onnx_path: Path, capture_path: Path) -> Record:
         verdict="failed" if failed else "passed",
     )
     if record.verdict == "passed":
-        replace_files(folder.parent, folder.name, {"parity.json": record.to_json().encode()})
+        replace_files(folder.parent, folder.name, report_files(record, verification, lang))
     return record
 
 

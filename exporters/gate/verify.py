@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...runtimes.kinds.registry import get_kind
 from ...runtimes.parity.judging import judge_spread, judge_tensor
 from ...runtimes.parity.limits import SMALLEST_RELATIVE, TensorLimit, figure_names
-from ...runtimes.parity.tensors import measure_tensor
+from ...runtimes.parity.tensors import error_histogram, measure_tensor
 from ...runtimes.parity.verdicts import Judgement
 from .kinds.registry import get_gate_kind
 from .rounding import row
@@ -20,6 +20,7 @@ from .rounding import row
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ...runtimes.kinds.base import Mark
     from ...runtimes.parity.limits import Limits
     from ...runtimes.parity.tensors import TensorStats
     from ...runtimes.parity.verdicts import Verdict
@@ -44,6 +45,9 @@ class Comparison:
         judgement: Verdict and reasons.
         counts: Whether it decides the verdict.
         limits: What figures were allowed to be, by their names.
+        rows: A row for each compared item, figures by name, as its kind of result has them.
+        histogram: How many values differ by how much, see `error_histogram`.
+        marks: What the two have in the image, pair by pair, see `Kind.marks`; not recorded.
 
     """
 
@@ -55,11 +59,16 @@ class Comparison:
     judgement: Judgement
     counts: bool = True
     limits: Mapping[str, float] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, Any]] = ()
+    histogram: Mapping[str, int] = field(default_factory=dict)
+    marks: Sequence[tuple[Mark | None, Mark | None]] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         where = {"legs": "-".join(self.legs), "tier": self.tier, "case": self.case, "what": self.what}
-        rest = {"counts": self.counts, "limits": dict(self.limits)}
+        rest: dict[str, Any] = {"counts": self.counts, "limits": dict(self.limits)}
+        rest |= {"rows": tuple(map(dict, self.rows))} if self.rows else {}
+        rest |= {"histogram": dict(self.histogram)} if self.histogram else {}
         return {**where, "figures": dict(self.figures), **asdict(self.judgement), **rest}
 
 
@@ -143,11 +152,16 @@ def compare_legs(reference: Reference, first: LegRun, second: LegRun, limits: Se
             stats = measure_tensor(expected, other.outputs[name])
             judgement = judge_tensor(stats, limit.tensors[name])
             allowed = _allowed(stats, limit.tensors[name])
-            found.append(Comparison(legs, "tensors", case.name, name, asdict(stats), judgement, counts, allowed))
+            spread = error_histogram(expected, other.outputs[name])
+            figures = asdict(stats)
+            found.append(
+                Comparison(legs, "tensors", case.name, name, figures, judgement, counts, allowed, histogram=spread)
+            )
         decoded = {name: float(getattr(limit.decoded, name)) for name in figure_names(limit.decoded)}
         for i in range(len(case.regions)):
-            figures, judgement = _compare_results(reference, case, i, (right, other), limit)
-            found.append(Comparison(legs, "decoded", case.name, f"image {i + 1}", figures, judgement, counts, decoded))
+            made = _compare_results(reference, case, i, (right, other), limit)
+            about = Comparison(legs, "decoded", case.name, f"image {i + 1}", *made[:2], counts, decoded)
+            found.append(replace(about, rows=made.rows, marks=made.marks))
     return found
 
 
@@ -157,9 +171,18 @@ def _allowed(stats: TensorStats, limit: TensorLimit) -> dict[str, float]:
     return {"max_abs": limit.allowed(stats.largest), **rms}
 
 
+class _Compared(NamedTuple):
+    """Two results of one image: their figures, verdict, items, and where these are."""
+
+    figures: dict[str, Any]
+    judgement: Judgement
+    rows: Sequence[Mapping[str, Any]]
+    marks: Sequence[tuple[Mark | None, Mark | None]]
+
+
 def _compare_results(
     reference: Reference, case: CaseReference, index: int, pair: tuple[LegCase, LegCase], limits: Limits
-) -> tuple[dict[str, Any], Judgement]:
+) -> _Compared:
     """Compare what two legs make of one region."""
     kind, gate = get_kind(reference.spec.kind), get_gate_kind(reference.spec.kind)
     best = case.best[index]
@@ -171,9 +194,16 @@ def _compare_results(
         figures["candidates"] = "best" if best else "over the threshold"
     stats = kind.measure(expected, result, variants)
     figures |= stats.figures()
-    if not len(expected):
-        return figures, Judgement("uninformative", ("there is nothing to compare",))
-    return figures, kind.judge(stats, limits.decoded)
+    judgement = Judgement("uninformative", ("there is nothing to compare",))
+    if len(expected):
+        judgement = kind.judge(stats, limits.decoded)
+    rows = [{name: _short(value) for name, value in entry.items()} for entry in kind.items(stats)]
+    return _Compared(figures, judgement, rows, kind.marks(expected, result, stats))
+
+
+def _short(value: Any) -> Any:  # noqa: ANN401
+    """Return a number with the digits that a table needs."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _failed(runs: Sequence[LegRun]) -> list[LegRun]:

@@ -61,6 +61,8 @@ class Entry:
         borderline: What was within tolerance of a threshold.
         counts: Whether it decides the verdict of the whole.
         limits: What figures were allowed to be, by their names; empty in older records.
+        rows: A row for each compared item of a result, figures by name; empty in older records.
+        histogram: How many values differ by how much, see `error_histogram`; empty in older records.
 
     """
 
@@ -74,6 +76,13 @@ class Entry:
     borderline: tuple[str, ...] = ()
     counts: bool = True
     limits: Mapping[str, float] = field(default_factory=dict)
+    rows: tuple[Mapping[str, Any], ...] = ()
+    histogram: Mapping[str, int] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form, without the rows and the histogram that there are none of."""
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        return {name: value for name, value in content.items() if value or name not in ("rows", "histogram")}
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,7 @@ class Record:
         """Return the JSON form."""
         content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         content["legs"] = {name: leg.to_dict() for name, leg in self.legs.items()}
-        content["comparisons"] = [asdict(entry) for entry in self.comparisons]
+        content["comparisons"] = [entry.to_dict() for entry in self.comparisons]
         plain: dict[str, Any] = _json_safe({"schema_version": SCHEMA_VERSION, **content})
         return plain
 
@@ -225,7 +234,8 @@ def comparison_of(entry: Entry) -> Comparison:
     """Return the comparison that an entry records."""
     judgement = Judgement(cast("Verdict", entry.verdict), entry.reasons, entry.borderline)
     legs = tuple(entry.legs.split("-", 1)) if entry.legs else ()
-    return Comparison(legs, entry.tier, entry.case, entry.what, entry.figures, judgement, entry.counts, entry.limits)
+    about = (legs, entry.tier, entry.case, entry.what, entry.figures, judgement, entry.counts, entry.limits)
+    return Comparison(*about, entry.rows, entry.histogram)
 
 
 def leg_entry(verification: Verification, run: LegRun) -> LegEntry:

@@ -45,14 +45,14 @@ def render(record: Record, *, verbose: bool = False) -> str:
         verbose: Whether to add the tables: the worst case of each output, and each image.
 
     """
-    lines = [*_decisions(record), ""]
+    lines = [*decisions(record), ""]
     if verbose:
         lines += [*_tables(record), ""]
-    lines += [*(f"note: {note}" for note in record.notes), *_notes(record)]
+    lines += [*(f"note: {note}" for note in record.notes), *notes_of(record)]
     nearest = nearest_to_limit(record)
     if nearest is not None:
         lines.append(f"nearest to its limit: {nearest.text}")
-    legs = ", ".join(f"{name} {_leg(leg)}" for name, leg in record.legs.items() if leg.counts)
+    legs = ", ".join(f"{name} {leg_text(leg)}" for name, leg in record.legs.items() if leg.counts)
     lines.append(f"legs: {legs}")
     lines += [
         f"{name}: {leg.verdict} (for the record, it does not decide)"
@@ -64,17 +64,17 @@ def render(record: Record, *, verbose: bool = False) -> str:
 
 def nearest_to_limit(record: Record) -> Nearest | None:
     """Return the figure that takes the largest share of its limit, among all that count; None where there is none."""
-    return max(_shares(record), default=None, key=lambda nearest: _rank(nearest.share))
+    return max(_shares(record), default=None, key=lambda nearest: rank(nearest.share))
 
 
 def _shares(record: Record) -> Iterator[Nearest]:
     """Yield every compared figure as a share of its limit."""
-    bounds = _kind(record).bounds
+    bounds = kind_of(record).bounds
     for entry in record.comparisons:
         if not entry.counts or entry.tier not in _MEASURED:
             continue
         place = " ".join(part for part in (entry.legs, entry.case) if part)
-        for name, limit in _limits(record, entry).items():
+        for name, limit in limits_of(record, entry).items():
             figure = float(entry.figures[bounds[name] if entry.tier == "decoded" else name])
             share = share_of_limit(name, figure, float(limit))
             what = f"decoded {name}" if entry.tier == "decoded" else f"{entry.what} {name.replace('_', ' ')}"
@@ -83,7 +83,7 @@ def _shares(record: Record) -> Iterator[Nearest]:
             yield Nearest(share, f"{what} {figure:.3g} of {float(limit):.3g} ({share:.0%}), {where}", nearest)
 
 
-def _limits(record: Record, entry: Entry) -> Mapping[str, float]:
+def limits_of(record: Record, entry: Entry) -> Mapping[str, float]:
     """Return what the figures of a comparison may be; older records have that of its leg alone."""
     leg = record.legs.get(entry.legs.partition("-")[2])
     if entry.limits or leg is None or not leg.limits:
@@ -96,7 +96,8 @@ def _limits(record: Record, entry: Entry) -> Mapping[str, float]:
     return {name: float(value) for name, value in leg.limits["decoded"].items() if name != "derived"}
 
 
-def _leg(leg: LegEntry) -> str:
+def leg_text(leg: LegEntry) -> str:
+    """Return what became of a leg in a few words."""
     notes = [leg.reason.splitlines()[0]] if leg.reason else []
     notes += [word for word, is_so in (("captured", leg.captured), ("simulated", leg.simulated)) if is_so]
     return f"{leg.status} ({', '.join(notes)})" if notes else leg.status
@@ -120,23 +121,23 @@ def _pair_tables(record: Record, legs: str, limits: Mapping[str, Any]) -> list[s
     spreads = [entry for entry in record.comparisons if entry.tier == "spread"]
     for name in limits["tensors"]:
         rows = [entry for entry in chosen if entry.what == name and entry.tier == "tensors"]
-        worst = max(rows, key=lambda row: _rank(_share(record, row)))
-        allowed = _limits(record, worst)["max_abs"]
+        worst = max(rows, key=lambda row: rank(share_of(record, row)))
+        allowed = limits_of(record, worst)["max_abs"]
         figures = {key: float(worst.figures[key]) for key in ("max_abs", "mean_abs", "cosine")}
         verdicts = [entry.verdict for entry in (*rows, *spreads) if entry.what == name]
         lines.append(
             f"{name:{width}} {figures['max_abs']:10.2e} {float(allowed):10.2e} {figures['mean_abs']:10.2e}"
-            f" {figures['cosine']:12.9f}  {_worst(verdicts)}"
+            f" {figures['cosine']:12.9f}  {worst_of(verdicts)}"
         )
-    return [*lines, "", *_decoded_table(_kind(record), chosen, limits["decoded"])]
+    return [*lines, "", *_decoded_table(kind_of(record), chosen, limits["decoded"])]
 
 
-def _share(record: Record, entry: Entry) -> float:
+def share_of(record: Record, entry: Entry) -> float:
     """Return the largest error of an output as a share of its limit."""
-    return share_of_limit("max_abs", float(entry.figures["max_abs"]), float(_limits(record, entry)["max_abs"]))
+    return share_of_limit("max_abs", float(entry.figures["max_abs"]), float(limits_of(record, entry)["max_abs"]))
 
 
-def _kind(record: Record) -> Kind:
+def kind_of(record: Record) -> Kind:
     """Return the kind of result that was compared."""
     tools = record.seal.get("tools", {})
     return get_kind(recorded_model({"model": record.model, "tools": tools}, "the record").kind)
@@ -164,7 +165,7 @@ def _number(value: Any) -> Any:  # noqa: ANN401
     return float(value) if value in ("nan", "inf", "-inf") else value
 
 
-def _decisions(record: Record) -> Iterator[str]:
+def decisions(record: Record) -> Iterator[str]:
     """Yield what the weights do not tell, and who decided it: what to look at first when results are junk."""
     seal = record.seal
     values = {
@@ -177,7 +178,7 @@ def _decisions(record: Record) -> Iterator[str]:
         yield f"{name:12} {values.get(name, seal['variant'].get(name, ''))} ({by})"
 
 
-def _notes(record: Record) -> list[str]:
+def notes_of(record: Record) -> list[str]:
     """Return what did not pass, and what was within tolerance of a threshold."""
     failed = _failed(record)
     counted = [entry for entry in record.comparisons if entry.counts]
@@ -193,12 +194,14 @@ def _notes(record: Record) -> list[str]:
     return lines
 
 
-def _rank(value: float | str) -> float:
+def rank(value: float | str) -> float:
+    """Return a figure as a number to sort by."""
     number = float(value)
     return number if number == number else math.inf  # noqa: PLR0124  (NaN is the worst of all)
 
 
-def _worst(verdicts: Sequence[str]) -> str:
+def worst_of(verdicts: Sequence[str]) -> str:
+    """Return the verdict of all together."""
     return next((verdict for verdict in ("failed", "uninformative") if verdict in verdicts), "passed")
 
 

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ...models.spec import ModelSpec
     from ..parity.verdicts import Judgement
 
@@ -17,6 +20,21 @@ class ResultStats(Protocol):
 
     def figures(self) -> dict[str, Any]:
         """Return the figures by name, numbers and booleans only."""
+
+
+class Mark(NamedTuple):
+    """Something of a result that has a place in the image.
+
+    Attributes:
+        points: (k, 2) x, y in pixels of the image.
+        outline: Whether the points are the corners of an outline; else each is drawn by itself.
+        label: What is written beside it.
+
+    """
+
+    points: NDArray[np.float32]
+    outline: bool = False
+    label: str = ""
 
 
 class Column(NamedTuple):
@@ -52,6 +70,10 @@ class Kind:
         shift: (result, (x, y)) -> the result, moved by so many pixels.
         draw_in: ``"module:attribute"`` of (canvas, result, box, style) -> None, which draws a result that belongs to a
             box that is drawn already; "" where `draw` does as well.
+        items: (statistics) -> a row for each compared item, figures by name.
+        totals: (the rows of several images) -> rows of what they come to together.
+        marks: (reference, candidate, statistics) -> what the two have in the image, pair by pair, None for what one
+            has alone.
         selects_classes: Whether its postprocessing can be told to report some classes only.
 
     """
@@ -75,4 +97,7 @@ class Kind:
     boxes: Callable[[Any], Sequence[Any]] | None = None
     shift: Callable[[Any, tuple[int, int]], Any] = lambda result, _offset: result
     draw_in: str = ""
+    items: Callable[[Any], list[dict[str, Any]]] = lambda _stats: []
+    totals: Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]] = lambda _rows: []
+    marks: Callable[[Any, Any, Any], list[tuple[Mark | None, Mark | None]]] = lambda *_: []
     selects_classes: bool = False

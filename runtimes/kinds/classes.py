@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ...models.results import Classification
     from ..parity.verdicts import Judgement
 
+# Classes of each result that are shown side by side.
+_SHOWN = 10
+
 
 @dataclass(frozen=True)
 class ClassLimit:
@@ -45,6 +48,7 @@ class ClassStats:
         margin: The reference's lead of its best class over the candidate's, or over its runner-up where they agree.
         best: The best class of the reference and of the candidate.
         same_names: Whether the classes have the same names in the same order.
+        ranks: The best classes of both, rank by rank: label and score of the reference, of the candidate.
 
     """
 
@@ -55,10 +59,11 @@ class ClassStats:
     margin: float
     best: tuple[str, str]
     same_names: bool
+    ranks: tuple[tuple[str, float, str, float], ...] = ()
 
     def figures(self) -> dict[str, Any]:
         """Return the figures by name."""
-        return {name: value for name, value in asdict(self).items() if name not in ("best", "same_names")}
+        return {name: value for name, value in asdict(self).items() if name not in ("best", "same_names", "ranks")}
 
 
 def measure(
@@ -78,6 +83,10 @@ def measure(
         margin=float(a[best] - a[rival]),
         best=(reference.label, candidate.label),
         same_names=reference.labels == candidate.labels,
+        ranks=tuple(
+            (reference.labels[i], float(a[i]), candidate.labels[j], float(b[j]))
+            for i, j in zip(reference.order()[:_SHOWN], candidate.order()[:_SHOWN], strict=False)
+        ),
     )
 
 
@@ -94,6 +103,40 @@ def judge_classes(stats: ClassStats, limit: ClassLimit) -> Judgement:
     elif not stats.top1:
         reasons.append(f"{flip}, by a margin of {stats.margin:.3g}")
     return judge(reasons, borderline)
+
+
+def _items(stats: ClassStats) -> list[dict[str, Any]]:
+    """Return the best classes of both side by side."""
+    return [
+        {
+            "rank": rank,
+            "label": label,
+            "score": score,
+            "other_label": other,
+            "other_score": other_score,
+            "same": label == other,
+            "score_difference": other_score - score,
+        }
+        for rank, (label, score, other, other_score) in enumerate(stats.ranks, 1)
+    ]
+
+
+def _totals(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return for all images together how often each rank has the same class, and how scores differ."""
+    found = []
+    for rank in sorted({row["rank"] for row in rows}):
+        own = [row for row in rows if row["rank"] == rank]
+        differences = [abs(row["score_difference"]) for row in own]
+        found.append(
+            {
+                "rank": rank,
+                "items": len(own),
+                "same": sum(bool(row["same"]) for row in own),
+                "mean_score_difference": sum(differences) / len(own),
+                "max_score_difference": max(differences),
+            }
+        )
+    return found
 
 
 def _rows(content: dict[str, Any]) -> Iterator[list[Any]]:
@@ -125,4 +168,6 @@ KIND = Kind(
     describe=_describe,
     draw=".drawing:draw_classes",
     draw_in=".drawing:draw_classes_in",
+    items=_items,
+    totals=_totals,
 )

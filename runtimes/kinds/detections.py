@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from ...models.ops.boxes import iou_matrix
 from ..parity.verdicts import Judgement, judge
-from .base import Column, Kind
+from .base import Column, Kind, Mark
 from .text import counted, numbers, padded
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Pair:
         px: Largest difference of a coordinate, in pixels of the image.
         score: Absolute difference of the scores.
         margin: The smaller of the two leads over the runner-up class.
+        other: Index of the candidate's.
+        scores: The reference's and the candidate's.
+        sides: Differences of x1, y1, x2 and y2, candidate less reference, in pixels.
 
     """
 
@@ -61,6 +65,9 @@ class Pair:
     px: float
     score: float
     margin: float
+    other: int = -1
+    scores: tuple[float, float] = (math.nan, math.nan)
+    sides: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class Unmatched:
         score: Score.
         only_in: "reference" or "candidate".
         at_threshold: Whether the reference loses or gains it too when a threshold is moved by its tolerance.
+        index: Of it in its result.
 
     """
 
@@ -79,6 +87,7 @@ class Unmatched:
     score: float
     only_in: str
     at_threshold: bool
+    index: int = -1
 
 
 @dataclass(frozen=True)
@@ -132,8 +141,8 @@ def measure(
     loses = {i for variant in moved for i in _match(reference, variant)[1]}
     gains = {pair.index for variant in moved for pair in _match(candidate, variant)[0]}
     unmatched = [
-        *(Unmatched(reference.labels[i], float(reference.scores[i]), "reference", i in loses) for i in lost),
-        *(Unmatched(candidate.labels[i], float(candidate.scores[i]), "candidate", i in gains) for i in won),
+        *(Unmatched(reference.labels[i], float(reference.scores[i]), "reference", i in loses, i) for i in lost),
+        *(Unmatched(candidate.labels[i], float(candidate.scores[i]), "candidate", i in gains, i) for i in won),
     ]
     return DetectionStats(len(reference), len(candidate), tuple(pairs), tuple(unmatched))
 
@@ -168,7 +177,10 @@ def _match(reference: Detections, candidate: Detections) -> tuple[list[Pair], li
             free_i[i] = free_j[j] = False
             labels = reference.labels[i], candidate.labels[j]
             margin = min(_margin(reference, i), _margin(candidate, j))
-            pairs.append(Pair(i, labels, float(iou[i, j]), float(px[i, j]), float(score[i, j]), margin))
+            scores = float(reference.scores[i]), float(candidate.scores[j])
+            sides = tuple((candidate.boxes[j] - reference.boxes[i]).tolist())
+            figures = float(iou[i, j]), float(px[i, j]), float(score[i, j])
+            pairs.append(Pair(i, labels, *figures, margin, j, scores, sides))
     left_i, left_j = ([i for i, free in enumerate(side) if free] for side in (free_i, free_j))
     return pairs, left_i, left_j
 
@@ -204,6 +216,72 @@ def judge_detections(stats: DetectionStats, limit: DetectionLimit) -> Judgement:
         text = f"{alone.label} {alone.score:.5f} only in the {alone.only_in}"
         (borderline if alone.at_threshold else reasons).append(text)
     return judge(reasons, borderline)
+
+
+def _items(stats: DetectionStats) -> list[dict[str, Any]]:
+    """Return a row for each pair, the largest difference of scores first, then for what one has alone."""
+    rows: list[dict[str, Any]] = []
+    for pair in sorted(stats.pairs, key=lambda pair: -pair.score):
+        label, other = pair.labels
+        score, other_score = pair.scores
+        sides = dict(zip(("dx1", "dy1", "dx2", "dy2"), pair.sides, strict=False))
+        scores = {"score": score, "other_score": other_score, "score_difference": other_score - score}
+        rows.append({"label": label, "other_label": other, "same": label == other, **scores, "iou": pair.iou, **sides})
+    for alone in stats.unmatched:
+        mine = alone.only_in == "reference"
+        rows.append(
+            {
+                "label": alone.label if mine else "",
+                "other_label": "" if mine else alone.label,
+                "same": False,
+                "score" if mine else "other_score": alone.score,
+            }
+        )
+    return rows
+
+
+def _totals(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return for each class, then for all, how many were paired and the mean and the largest differences."""
+    labels = sorted({str(row["label"] or row["other_label"]) for row in rows})
+    chosen = {label: [row for row in rows if label in (row["label"], row["other_label"])] for label in labels}
+    found = []
+    for label, own in [*chosen.items(), ("*", list(rows))] if len(labels) > 1 else chosen.items():
+        pairs = [row for row in own if "iou" in row]
+        scores = [abs(row["score_difference"]) for row in pairs] or [math.nan]
+        sides = [abs(row[name]) for row in pairs for name in ("dx1", "dy1", "dx2", "dy2") if name in row] or [math.nan]
+        found.append(
+            {
+                "label": label,
+                "items": len(own),
+                "same": sum(bool(row["same"]) for row in own),
+                "mean_score_difference": sum(scores) / len(scores),
+                "max_score_difference": max(scores),
+                "mean_px": sum(sides) / len(sides),
+                "max_px": max(sides),
+                "min_iou": min((row["iou"] for row in pairs), default=math.nan),
+            }
+        )
+    return found
+
+
+def _marks(
+    reference: Detections, candidate: Detections, stats: DetectionStats
+) -> list[tuple[Mark | None, Mark | None]]:
+    """Return the boxes, pair by pair."""
+    pairs: list[tuple[Mark | None, Mark | None]] = [
+        (_mark(reference, pair.index), _mark(candidate, pair.other)) for pair in stats.pairs
+    ]
+    for alone in stats.unmatched:
+        mine = alone.only_in == "reference"
+        mark = _mark(reference if mine else candidate, alone.index)
+        pairs.append((mark, None) if mine else (None, mark))
+    return pairs
+
+
+def _mark(found: Detections, index: int) -> Mark:
+    x1, y1, x2, y2 = found.boxes[index]
+    corners = np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)], np.float32)
+    return Mark(corners, outline=True, label=found.labels[index])
 
 
 def _rows(content: dict[str, Any]) -> Iterator[list[Any]]:
@@ -248,5 +326,8 @@ KIND = Kind(
     annotations=_annotations,
     boxes=lambda result: result.boxes,
     shift=lambda result, offset: replace(result, boxes=result.boxes + np.array(offset * 2, np.float32)),
+    items=_items,
+    totals=_totals,
+    marks=_marks,
     selects_classes=True,
 )

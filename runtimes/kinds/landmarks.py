@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import math
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from ...models.lazy import resolve
 from ...models.results import Landmarks
 from ..parity.verdicts import Judgement, judge
-from .base import Column, Kind
+from .base import Column, Kind, Mark
 from .detections import coco_box
 from .text import counted, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from ...models.results import Skeleton
     from ...models.spec import ModelSpec
@@ -54,6 +57,7 @@ class LandmarkStats:
         p99: 99th percentile.
         under_half: Share of the distances below 0.5 px.
         under_one: Share of the distances below 1 px.
+        differences: (F, P, 2) candidate less reference; None where there is another number of faces.
 
     """
 
@@ -66,32 +70,36 @@ class LandmarkStats:
     p99: float
     under_half: float
     under_one: float
+    differences: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     def figures(self) -> dict[str, Any]:
         """Return the figures by name."""
-        return asdict(self)
+        return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "differences"}
 
 
 def measure(
     reference: Landmarks, candidate: Landmarks, _variants: Callable[[], Sequence[Landmarks]] = lambda: ()
 ) -> LandmarkStats:
     """Measure the distance of each point to its counterpart."""
-    if reference.points.shape != candidate.points.shape or not len(reference):
-        distance = np.full(1, np.nan)
-    else:
-        difference = (reference.points - candidate.points).astype(np.float64)
-        distance = np.hypot(difference[..., 0], difference[..., 1])
-    return LandmarkStats(
-        reference=len(reference),
-        candidate=len(candidate),
-        mean=float(distance.mean()),
-        max=float(distance.max()),
-        std=float(distance.std()),
-        p95=float(np.quantile(distance, 0.95)),
-        p99=float(np.quantile(distance, 0.99)),
-        under_half=float(np.mean(distance < 0.5)),  # noqa: PLR2004
-        under_one=float(np.mean(distance < 1)),
-    )
+    differences = None
+    distance = np.full(1, np.nan)
+    if reference.points.shape == candidate.points.shape and len(reference):
+        differences = (candidate.points - reference.points).astype(np.float64)
+        distance = np.hypot(differences[..., 0], differences[..., 1])
+    return LandmarkStats(len(reference), len(candidate), **_spread(distance), differences=differences)
+
+
+def _spread(distance: NDArray[np.float64]) -> dict[str, float]:
+    """Return how distances are spread: the figures of the original deployment."""
+    return {
+        "mean": float(distance.mean()),
+        "max": float(distance.max()),
+        "std": float(distance.std()),
+        "p95": float(np.quantile(distance, 0.95)),
+        "p99": float(np.quantile(distance, 0.99)),
+        "under_half": float(np.mean(distance < 0.5)),  # noqa: PLR2004
+        "under_one": float(np.mean(distance < 1)),
+    }
 
 
 def judge_landmarks(stats: LandmarkStats, limit: LandmarkLimit) -> Judgement:
@@ -104,6 +112,34 @@ def judge_landmarks(stats: LandmarkStats, limit: LandmarkLimit) -> Judgement:
     if not stats.mean <= limit.mean_px:
         reasons.append(f"points are {stats.mean:.3g} px off in the mean, limit {limit.mean_px:.3g}")
     return judge(reasons)
+
+
+def _items(stats: LandmarkStats) -> list[dict[str, Any]]:
+    """Return a row for each point of each face."""
+    if stats.differences is None:
+        return []
+    return [
+        {"face": face, "point": point, "dx": float(dx), "dy": float(dy), "distance": math.hypot(dx, dy)}
+        for face, points in enumerate(stats.differences)
+        for point, (dx, dy) in enumerate(points)
+    ]
+
+
+def _totals(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return for all points together, then for each, how the distances are spread."""
+    if not rows:
+        return []
+    distances: dict[Any, list[float]] = {"*": [float(row["distance"]) for row in rows]}
+    for row in rows:
+        distances.setdefault(row["point"], []).append(float(row["distance"]))
+    return [{"point": point, "items": len(own), **_spread(np.array(own))} for point, own in distances.items()]
+
+
+def _marks(reference: Landmarks, candidate: Landmarks, stats: LandmarkStats) -> list[tuple[Mark | None, Mark | None]]:
+    """Return the points of each face."""
+    if stats.differences is None:
+        return [*((Mark(points), None) for points in reference.points), *((None, Mark(p)) for p in candidate.points)]
+    return [(Mark(first), Mark(second)) for first, second in zip(reference.points, candidate.points, strict=True)]
 
 
 def _rows(content: dict[str, Any]) -> Iterator[list[Any]]:
@@ -184,4 +220,7 @@ KIND = Kind(
     join=_join,
     boxes=lambda result: [None] * len(result) if result.boxes is None else result.boxes,
     shift=_shift,
+    items=_items,
+    totals=_totals,
+    marks=_marks,
 )

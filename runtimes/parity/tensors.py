@@ -67,6 +67,24 @@ def measure_tensor(reference: NDArray[np.floating], candidate: NDArray[np.floati
     )
 
 
+def error_histogram(reference: NDArray[np.floating], candidate: NDArray[np.floating]) -> dict[str, int]:
+    """Return how many values differ by how much: counts by power of two.
+
+    Returns:
+        Under "-20" the number of values whose absolute difference is at least 2^-21 and below 2^-20, and so on, under
+        "equal" those that do not differ, under "nan" those of which one is no finite number.
+
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.abs(reference.astype(np.float64).ravel() - candidate.astype(np.float64).ravel())
+    finite = np.isfinite(difference)
+    present = difference[finite & (difference > 0)]
+    exponents, counts = np.unique(np.frexp(present)[1], return_counts=True)
+    found = {"nan": int((~finite).sum()), "equal": int((difference == 0).sum())}
+    found |= {str(exponent): int(count) for exponent, count in zip(exponents, counts, strict=True)}
+    return {name: count for name, count in found.items() if count}
+
+
 def cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Return the cosine of the angle between two vectors; 1 for two equal vectors of length 0."""
     norms = float(np.linalg.norm(a) * np.linalg.norm(b))

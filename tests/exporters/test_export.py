@@ -57,7 +57,13 @@ def spoil(monkeypatch):
 
 
 def test_published_artifact(published, weights):
-    assert sorted(path.name for path in published.folder.iterdir()) == ["SHA256SUMS", "parity.json", "yolox.onnx"]
+    assert sorted(path.name for path in published.folder.iterdir()) == [
+        "SHA256SUMS",
+        "parity.json",
+        "parity.md",
+        "report.html",
+        "yolox.onnx",
+    ]
     verify_sums(published.folder)
     record = json.loads(published.parity.read_text())
     assert record["verdict"] == "passed"
@@ -107,7 +113,7 @@ def test_failure_is_rejected_with_its_evidence(published, weights, tmp_path, mon
     assert failure.value.exit_code == 6
     assert snapshot(published.folder) == before
     (rejected,) = (tmp_path / "out/rejected").iterdir()
-    names = ["SHA256SUMS", "inputs.npz", "parity.json", "replay.py", "yolox.onnx"]
+    names = ["SHA256SUMS", "inputs.npz", "parity.json", "parity.md", "replay.py", "report.html", "yolox.onnx"]
     assert sorted(path.name for path in rejected.iterdir()) == names
     assert str(rejected / "replay.py") in failure.value.hint
     # The script fails in the same way, in a process that has no PyTorch.

@@ -57,12 +57,16 @@ class Exported:
 
         Legs of devices run *network*, which may be another one than the reference's.
         """
+        verification = self.verification(folder, data, reference, network, legs, structure=structure)
+        return make_record(verification, "0" * 64, self.plan.decided_by).to_dict()
+
+    def verification(self, folder, data=None, reference=None, network=None, legs=("torch", "onnx"), *, structure=True):
+        """What `verify` records, with its images."""
         path = folder / f"{self.spec.name}.onnx"
         path.write_bytes(self.onnx if data is None else data)
         subject = Subject(reference or self.reference, network or self.network, path)
         reasons = {leg.name: "" if leg.backend in legs else "not asked for" for leg in LEGS}
-        verification = verify_file(path, subject, self.seal, reasons, structure=self.structure if structure else None)
-        return make_record(verification, "0" * 64, self.plan.decided_by).to_dict()
+        return verify_file(path, subject, self.seal, reasons, structure=self.structure if structure else None)
 
     def with_sealed(self, part, **changes):
         """The file with other values sealed in it."""

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from cvport.runtimes.parity.tensors import cosine, measure_tensor
+from cvport.runtimes.parity.tensors import cosine, error_histogram, measure_tensor
 
 
 def test_figures_of_a_difference():
@@ -40,3 +40,9 @@ def test_other_shapes_are_refused():
 def test_cosine_of_opposite_vectors():
     assert cosine(np.array([1.0, 2.0]), np.array([-2.0, -4.0])) == pytest.approx(-1)
     assert cosine(np.zeros(2), np.ones(2)) == 0
+
+
+def test_histogram_counts_by_power_of_two():
+    a = np.zeros(8, np.float32)
+    b = np.array([0, 0, 0.25, 0.49, 0.5, -1, np.nan, 3], np.float32)
+    assert error_histogram(a, b) == {"nan": 1, "equal": 2, "-1": 2, "0": 1, "1": 1, "2": 1}

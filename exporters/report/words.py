@@ -1,0 +1,98 @@
+# ruff: noqa: RUF001  (Chinese has its own punctuation)
+"""The words of a report in English and Chinese, by key; a key that is not here stands for itself."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Words(NamedTuple):
+    """One thing in two languages."""
+
+    en: str
+    zh: str
+
+
+WORDS = {
+    "title": Words("Parity report", "一致性报告"),
+    "passed": Words("passed", "通过"),
+    "failed": Words("failed", "未通过"),
+    "uninformative": Words("uninformative", "无法判断"),
+    "untrained": Words("untrained weights", "未经训练的权重"),
+    "nearest": Words("nearest to its limit", "最接近限值"),
+    "for the record": Words("for the record, it does not decide the verdict", "仅供记录，不影响结论"),
+    "simulated": Words("simulated device: says nothing about a real one", "模拟设备：不代表真实设备"),
+    "legs": Words("Legs", "比较各方"),
+    "leg": Words("leg", "一方"),
+    "status": Words("status", "状态"),
+    "device": Words("device", "设备"),
+    "precision": Words("precision", "精度"),
+    "reason": Words("reason", "原因"),
+    "ran": Words("ran", "已运行"),
+    "not run": Words("not run", "未运行"),
+    "tensors": Words("Outputs of the network", "网络输出"),
+    "output": Words("output", "输出"),
+    "case": Words("worst case", "最差样例"),
+    "max_abs": Words("max error", "最大误差"),
+    "mean_abs": Words("mean error", "平均误差"),
+    "p999_abs": Words("P99.9", "P99.9"),
+    "cosine": Words("cosine", "余弦相似度"),
+    "limit": Words("limit", "限值"),
+    "headroom": Words("headroom", "余量"),
+    "verdict": Words("verdict", "结论"),
+    "derived": Words("How the limits came about", "限值的由来"),
+    "histogram": Words(
+        "Errors of all cases by power of two; lines: the strictest and the widest limit of a case",
+        "全部样例的误差分布（按 2 的幂）；竖线：各样例中最严与最宽的限值",
+    ),
+    "equal": Words("equal", "相等"),
+    "decoded": Words("Results, image by image", "逐图结果"),
+    "image": Words("image", "图像"),
+    "limits": Words("limits", "限值"),
+    "totals": Words("Totals over all images", "全部图像合计"),
+    "items": Words("items", "数量"),
+    "details": Words("Items, the worst image first", "逐项明细（最差图像在前）"),
+    "more images": Words("more images, all in parity.json", "张图像未显示，全部见 parity.json"),
+    "more rows": Words("more rows, all in parity.json", "行未显示，全部见 parity.json"),
+    "pictures": Words("Where results are", "结果所在位置"),
+    "first leg": Words("reference", "参考"),
+    "second leg": Words("candidate, its difference enlarged", "候选，差异已放大"),
+    "not shown": Words("images are not shown", "张图像未显示"),
+    "failures": Words("What did not pass", "未通过的项目"),
+    "notes": Words("Notes", "备注"),
+    "decided": Words("What the weights do not tell", "权重未说明的设置"),
+    "environment": Words("Environment", "环境"),
+    "label": Words("label", "类别"),
+    "other_label": Words("other label", "另一方类别"),
+    "same": Words("same", "相同"),
+    "score": Words("score", "得分"),
+    "other_score": Words("other score", "另一方得分"),
+    "score_difference": Words("difference", "得分差"),
+    "mean_score_difference": Words("mean difference", "平均得分差"),
+    "max_score_difference": Words("max difference", "最大得分差"),
+    "iou": Words("IoU", "IoU"),
+    "min_iou": Words("min IoU", "最小 IoU"),
+    "mean_px": Words("mean px", "平均像素差"),
+    "max_px": Words("max px", "最大像素差"),
+    "face": Words("face", "人脸"),
+    "point": Words("point", "点"),
+    "distance": Words("distance px", "距离（像素）"),
+    "mean": Words("mean", "平均"),
+    "max": Words("max", "最大"),
+    "std": Words("std", "标准差"),
+    "p95": Words("P95", "P95"),
+    "p99": Words("P99", "P99"),
+    "under_half": Words("under 0.5 px", "小于 0.5 像素"),
+    "under_one": Words("under 1 px", "小于 1 像素"),
+    "rank": Words("rank", "名次"),
+    "yes": Words("yes", "是"),
+    "no": Words("no", "否"),
+    "*": Words("all", "全部"),
+    "made": Words("made", "生成时间"),
+    "all of it": Words("no error", "无误差"),
+    "matched": Words("matched", "匹配"),
+    "px": Words("px", "像素"),
+    "top-1": Words("top-1", "首选类别"),
+    "True": Words("same", "相同"),
+    "False": Words("other", "不同"),
+}

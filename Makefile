@@ -50,6 +50,7 @@ mutation: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m mutation run
 	PYTHONPATH=tests $(BIN)/python -m mutation clean
 	PYTHONPATH=tests $(BIN)/python -m mutation table
+	PYTHONPATH=tests $(BIN)/python -m mutation search
 
 # The weights that come along, trained anew: an hour or two.
 sample-weights: $(STAMP)

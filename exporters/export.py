@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ParityFailed, UsageError
+from ..errors import CvportError, ParityFailed, UsageError
 from ..models.registry import get_model, package_of
 from ..models.weights.digest import sha256_file
 from ..models.weights.files import LocalFile, parse_address
 from ..runtimes.load import prepare_network
 from ..runtimes.seal import MODEL_PACKAGE, SCHEMA_VERSION, Seal, content_digest, read_seal
+from .bisect.pairs import pair_with_network
+from .bisect.run import search_pair
 from .gate.assumptions import check_convention
 from .gate.legs import Subject, backend_names, choose_legs, run_legs
 from .gate.probes import all_cases
 from .gate.reference import make_reference
 from .gate.structure import compare_structure, structure_of
 from .gate.verify import verify
+from .graphs.nodes import NODES, describe_nodes, module_paths
 from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
 from .publish import publish, reject, stage
 from .replay import save_evidence
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from ..models.spec import ModelSpec, Plan, VariantOptions
     from ..models.weights.checkpoint import Checkpoint
+    from ..runtimes.load import Prepared
     from .gate.reference import Reference
     from .gate.structure import Structure
     from .gate.verify import Verification
@@ -123,8 +127,9 @@ def export(
         notes = check_convention(spec, prepared, options, cases)
         seal = make_seal(spec, checkpoint, plan, batch, tools)
         onnx_path = staging / f"{spec.name}.onnx"
-        data, structure = make_onnx(spec, network, seal, progress)
+        data, structure, nodes = make_onnx(spec, network, seal, progress)
         onnx_path.write_bytes(data)
+        (staging / NODES).write_text(nodes, encoding="utf-8")
         del data  # as large as the weights, and no longer needed
         progress("running PyTorch")
         reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
@@ -132,6 +137,9 @@ def export(
         subject = Subject(reference, network, onnx_path)
         verification = verify_file(onnx_path, subject, seal, reasons, require, structure=structure)
         record = make_record(verification, sha256_file(onnx_path), plan.decided_by, notes)
+        if record.verdict != "passed":
+            progress("looking for the operator")
+            record = replace(record, divergence=_divergence(onnx_path, spec, seal, prepared))
         progress("writing the report")
         for name, content in report_files(record, verification, lang).items():
             (staging / name).write_bytes(content)
@@ -155,11 +163,13 @@ class MadeFile(NamedTuple):
     Attributes:
         data: Its bytes.
         structure: What it may consist of.
+        nodes: The text of its nodes.json.
 
     """
 
     data: bytes
     structure: Structure
+    nodes: str
 
 
 def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callable[[str], None]) -> MadeFile:
@@ -168,9 +178,10 @@ def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callabl
     form = spec.export_form(spec.fuse(network))
     progress("tracing the network")
     model = trace(form, spec, seal.input_size, seal.batch)
-    structure = structure_of(form, model)
+    structure, modules = structure_of(form, model), module_paths(model)
     progress("simplifying and checking")
-    return MadeFile(finish(simplify(model), seal), structure)
+    simplified = simplify(model)
+    return MadeFile(finish(simplified, seal), structure, describe_nodes(simplified.graph, modules))
 
 
 def verify_file(
@@ -197,6 +208,14 @@ def verify_file(
     sealed = json.loads(read_seal(onnx_path).to_json())
     consists = [] if structure is None else compare_structure(onnx_path, structure)
     return verify(expected, sealed, subject, run_legs(subject, reasons, require), consists)
+
+
+def _divergence(onnx_path: Path, spec: ModelSpec, seal: Seal, prepared: Prepared) -> dict[str, Any]:
+    """Return where a file parts from its network; empty where that cannot be looked for, as in one that cannot run."""
+    try:
+        return search_pair(pair_with_network(onnx_path, spec, seal, prepared)).to_record()
+    except CvportError:
+        return {}
 
 
 def _reject(staging: Path, output: Path, name: str, reference: Reference, record: Record) -> None:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Field numbers of ModelProto, OperatorSetIdProto and StringStringEntryProto.
-_IR_VERSION, _GRAPH, _OPSET_IMPORT, _METADATA_PROPS = 1, 7, 8, 14
+_IR_VERSION, GRAPH, _OPSET_IMPORT, _METADATA_PROPS = 1, 7, 8, 14
 _DOMAIN, _VERSION = 1, 2
 _KEY, _VALUE = 1, 2
 
 # Wire types of protobuf; 3 and 4 are groups, which ONNX has none of.
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, LENGTH, _FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _VARINT_BITS = 64
 
@@ -74,7 +74,7 @@ class OnnxHeader:
     size: int
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
     """A field of a message: where it is, and its value where that is a number."""
 
     number: int
@@ -92,7 +92,7 @@ def read_header(path: Path) -> OnnxHeader:
         ArtifactError: The file is missing, cannot be read or is no ONNX file.
 
     """
-    return _from_file(path, parse_header)
+    return read_with(path, parse_header)
 
 
 def parse_header(stream: BinaryIO) -> OnnxHeader:
@@ -106,15 +106,15 @@ def parse_header(stream: BinaryIO) -> OnnxHeader:
     ir_version, graphs = 0, 0
     opsets: dict[str, int] = {}
     metadata = []
-    for field in _fields(stream, 0, size):
+    for field in fields_of(stream, 0, size):
         kind = field.number, field.wire_type
         if kind == (_IR_VERSION, _VARINT):
             ir_version = field.value
-        elif kind == (_GRAPH, _LENGTH):
+        elif kind == (GRAPH, LENGTH):
             graphs += 1
-        elif kind == (_OPSET_IMPORT, _LENGTH):
+        elif kind == (_OPSET_IMPORT, LENGTH):
             opsets |= _opset(stream, field)
-        elif kind == (_METADATA_PROPS, _LENGTH):
+        elif kind == (_METADATA_PROPS, LENGTH):
             metadata.append(_metadata(stream, field))
     if not graphs:
         raise MalformedError("it holds no graph" if size else "it is empty")
@@ -128,7 +128,7 @@ def hash_outside(path: Path, key: str) -> str:
         ArtifactError: The file is missing, cannot be read or is no ONNX file; more than one entry has that key.
 
     """
-    return _from_file(path, lambda stream: hash_stream_outside(stream, key))
+    return read_with(path, lambda stream: hash_stream_outside(stream, key))
 
 
 def hash_stream_outside(stream: BinaryIO, key: str) -> str:
@@ -150,14 +150,23 @@ def hash_stream_outside(stream: BinaryIO, key: str) -> str:
         stream.seek(first)
         rest = last - first
         while rest:
-            chunk = _read(stream, min(rest, _CHUNK))
+            chunk = read_bytes(stream, min(rest, _CHUNK))
             digest.update(chunk)
             rest -= len(chunk)
     return digest.hexdigest()
 
 
-def _from_file(path: Path, read: Callable[[BinaryIO], _T]) -> _T:
-    """Open a file and read it, with errors that name it."""
+def read_with(path: Path, read: Callable[[BinaryIO], _T]) -> _T:
+    """Open an ONNX file and read it.
+
+    Args:
+        path: The file.
+        read: Reads what it wants from the open file.
+
+    Raises:
+        ArtifactError: The file is missing, cannot be read or is no ONNX file.
+
+    """
     if not path.is_file():
         raise ArtifactError(f"no such file: {path}", "Export it: cvexport MODEL")
     try:
@@ -171,38 +180,43 @@ def _from_file(path: Path, read: Callable[[BinaryIO], _T]) -> _T:
         ) from error
 
 
-def _opset(stream: BinaryIO, parent: _Field) -> dict[str, int]:
+def _opset(stream: BinaryIO, parent: Field) -> dict[str, int]:
     domain, version = "", 0
-    for field in _fields(stream, parent.body, parent.end):
-        if (field.number, field.wire_type) == (_DOMAIN, _LENGTH):
+    for field in fields_of(stream, parent.body, parent.end):
+        if (field.number, field.wire_type) == (_DOMAIN, LENGTH):
             domain = _text(stream, field)
         elif (field.number, field.wire_type) == (_VERSION, _VARINT):
             version = field.value
     return {domain: version}
 
 
-def _metadata(stream: BinaryIO, parent: _Field) -> MetadataEntry:
+def _metadata(stream: BinaryIO, parent: Field) -> MetadataEntry:
     texts = {_KEY: "", _VALUE: ""}
-    for field in _fields(stream, parent.body, parent.end):
-        if field.number in texts and field.wire_type == _LENGTH:
+    for field in fields_of(stream, parent.body, parent.end):
+        if field.number in texts and field.wire_type == LENGTH:
             texts[field.number] = _text(stream, field)
     return MetadataEntry(texts[_KEY], texts[_VALUE], parent.start, parent.end)
 
 
-def _text(stream: BinaryIO, field: _Field) -> str:
+def _text(stream: BinaryIO, field: Field) -> str:
     """Return the text of a field."""
     length = field.end - field.body
     if length > _MAX_ENTRY:
         raise MalformedError(f"an entry of {length} bytes in its metadata")
     stream.seek(field.body)
     try:
-        return _read(stream, length).decode("utf-8")
+        return read_bytes(stream, length).decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedError("its metadata is no UTF-8 text") from error
 
 
-def _fields(stream: BinaryIO, start: int, end: int) -> Iterator[_Field]:
-    """Yield the fields of the message between two places; the stream may be moved in between."""
+def fields_of(stream: BinaryIO, start: int, end: int) -> Iterator[Field]:
+    """Yield the fields of the message between two places; the stream may be moved in between.
+
+    Raises:
+        MalformedError: The bytes are no message.
+
+    """
     position = start
     for _ in range(_MAX_FIELDS):
         if position == end:
@@ -216,7 +230,7 @@ def _fields(stream: BinaryIO, start: int, end: int) -> Iterator[_Field]:
         if wire_type == _VARINT:
             value = _varint(stream, end)
             body = after = stream.tell()
-        elif wire_type == _LENGTH:
+        elif wire_type == LENGTH:
             length = _varint(stream, end)
             body = stream.tell()
             after = body + length
@@ -227,7 +241,7 @@ def _fields(stream: BinaryIO, start: int, end: int) -> Iterator[_Field]:
             raise MalformedError(f"no field at byte {position}")
         if after > end:
             raise MalformedError(f"it ends within the field at byte {position}: it is cut short or damaged")
-        yield _Field(number, wire_type, position, body, after, value)
+        yield Field(number, wire_type, position, body, after, value)
         position = after
     raise MalformedError(f"it has more than {_MAX_FIELDS} parts")
 
@@ -238,7 +252,7 @@ def _varint(stream: BinaryIO, end: int) -> int:
     for shift in range(0, _VARINT_BITS + 1, 7):
         if stream.tell() >= end:
             raise MalformedError("it ends within a number: it is cut short or damaged")
-        byte = _read(stream, 1)[0]
+        byte = read_bytes(stream, 1)[0]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:  # noqa: PLR2004
             if value >> _VARINT_BITS:
@@ -247,8 +261,13 @@ def _varint(stream: BinaryIO, end: int) -> int:
     raise MalformedError("a number of more than 64 bits")
 
 
-def _read(stream: BinaryIO, length: int) -> bytes:
-    """Return so many bytes; a file may become shorter while it is read."""
+def read_bytes(stream: BinaryIO, length: int) -> bytes:
+    """Return so many bytes; a file may become shorter while it is read.
+
+    Raises:
+        MalformedError: It has.
+
+    """
     data = stream.read(length)
     if len(data) < length:
         raise MalformedError("it ends too early: it is cut short or damaged")

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import ArtifactError, CvportError, ParityFailed, ParityIncomplete, UsageError
+from ...errors import CvportError, ParityFailed, ParityIncomplete, UsageError
 from ...models.registry import get_model, known_names, survey
-from ...models.spec import VariantOptions
-from ...runtimes.backends.registry import choose_backend
 from ...runtimes.commands.console import overview, progress, run_command, set_verbosity, show_error
 from ...runtimes.commands.options import (
     SETTINGS,
@@ -27,18 +25,18 @@ from ...runtimes.commands.options import (
     weights_option,
 )
 from ...runtimes.kinds.registry import KINDS
-from ...runtimes.load import is_exported_file
 from ..export import Artifact, export
-from ..gate.capture import complete, make_capture
 from ..gate.legs import backend_names
 from ..graphs.trace import OPSET
-from ..judge import judge_file
-from ..publish import verify_sums
-from ..report.record import Record, read_record
-from ..report.text import failure, nearest_to_limit, render, render_summary
+from ..report.record import Record
+from ..report.text import nearest_to_limit, render, render_summary
+from .bisect import bisect_command
+from .capture import capture_command
 from .doctor import examine
 from .doctor import render as render_doctor
 from .new import new
+from .options import json_option, lang_option, probes_option, tolerance_option
+from .parity import parity_command
 
 if TYPE_CHECKING:
     from ...models.plugins import Entry
@@ -89,21 +87,6 @@ def cvexport() -> None:
     """Export a model to an ONNX file that is proved equal to it."""
 
 
-_probes_option = click.option(
-    "--probes",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="DIR",
-    help="Folder of images to compare on, besides the built-in ones; may be repeated.",
-)
-_lang_option = click.option(
-    "--lang",
-    type=click.Choice(["en", "zh"]),
-    default="en",
-    show_default=True,
-    help="Language in which report.html opens; both are in it.",
-)
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _export_options = option_group(
     "Export",
     click.option(
@@ -125,26 +108,12 @@ _export_options = option_group(
         help="Backends to compare, where they are available.",
     ),
     click.option("--require", default="", metavar="A,B", help="Backends without which nothing is published (exit 7)."),
-    _probes_option,
-    _lang_option,
+    probes_option,
+    lang_option,
     download_options,
-    _json_option,
+    json_option,
     verbosity_options,
 )
-
-
-_tolerance_option = option_group(
-    "Export",
-    click.option(
-        "--tolerance",
-        "tolerances",
-        multiple=True,
-        metavar="OUT:FIGURE=X",
-        help="Limit to use instead of the derived one, such as cls_0:atol=1e-3; may be repeated.",
-    ),
-)
-# Options of `parity` that mean nothing where no comparison is made, and the names of their values.
-_NEED_WEIGHTS = {"model": "model", "map": "mapping", "tolerance": "tolerances", "probes": "probes"}
 
 
 def _check_shared(weights: str | None) -> None:
@@ -175,7 +144,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 @click.argument("model")
 @weights_option()
 @variant_options
-@_tolerance_option
+@tolerance_option
 @_export_options
 def _export_command(
     *,
@@ -269,111 +238,8 @@ def _to_json(content: object) -> str:
     return json.dumps(content, indent=1, default=str)
 
 
-@cvexport.command("capture", cls=SectionedCommand, context_settings=SETTINGS)
-@click.argument("model", metavar="MODEL|FILE.onnx")
-@click.option("--device", metavar="npu:N", help="Device to run on; the first where not given.")
-@weights_option(", needed for a file too")
-@variant_options
-@_probes_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=Path("capture.npz"),
-    show_default=True,
-    help="File to write.",
-)
-@download_options
-@verbosity_options
-def _capture(
-    *,
-    model: str,
-    output: Path,
-    quiet: bool,
-    verbose: bool,
-    **options: Any,  # noqa: ANN401
-) -> None:
-    """Run MODEL on an NPU and keep what it computes, to be compared on another machine."""
-    set_verbosity(quiet, verbose)
-    choose_backend("npu", options["device"])
-    variant = take_variant_options(options)
-    if variant != VariantOptions() and is_exported_file(model):
-        raise UsageError("the variant is fixed in an exported file", "Leave the options out, or give the model's name.")
-    with progress(quiet) as show:
-        capture = make_capture(model, options=variant, progress=show, **options)
-        capture.write(output)
-    click.echo(f"captured on {capture.meta['npu']['device']}: {output}  sha256 {capture.digest}")
-
-
-@cvexport.command("parity", cls=SectionedCommand, context_settings=SETTINGS)
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
-@click.option(
-    "--capture", type=click.Path(path_type=Path), metavar="FILE.npz", help="Capture of an NPU to compare and add."
-)
-@weights_option(", to compare the file with their network now; nothing is written")
-@click.option("--model", metavar="NAME", help="With --weights, for a file without a seal: what it is.")
-@click.option(
-    "--map",
-    "mapping",
-    multiple=True,
-    metavar="THEIRS=OURS",
-    help="Another name of an input or output; may be repeated.",
-)
-@variant_options
-@_tolerance_option
-@_probes_option
-@_lang_option
-@download_options
-@_json_option
-@verbosity_options
-def _parity(
-    *,
-    file: Path,
-    capture: Path | None,
-    weights: str | None,
-    as_json: bool,
-    quiet: bool,
-    verbose: bool,
-    **options: Any,  # noqa: ANN401
-) -> None:
-    """Show how a published FILE compares, complete that with a capture, or compare any FILE with --weights.
-
-    With --capture the record and the sums change if the verdict is passed; the file keeps its bytes.
-    """
-    set_verbosity(quiet, verbose)
-    if not file.exists():
-        raise ArtifactError(f"no such file: {file}", "Check the path; cvexport MODEL writes one.")
-    variant = take_variant_options(options)
-    if weights is None:
-        record = _recorded(file, capture, variant, options)
-    elif capture is not None:
-        raise UsageError("--capture and --weights are two comparisons", "Make one after the other.")
-    else:
-        with progress(quiet) as show:
-            del options["lang"]  # of a report, which is not written
-            record = judge_file(file, weights, options=variant, progress=show, **options)
-    text = f"{record.verdict}: {file}\n{record.title}{_note(record)}\n{render(record, verbose=verbose)}"
-    click.echo(record.to_json().rstrip() if as_json else text)
-    if record.verdict != "passed":
-        unchanged = "; the artifact is as before" if capture is not None else ""
-        raise ParityFailed(f"{file} does not compute what its network computes{unchanged}: {failure(record)}")
-
-
-def _recorded(file: Path, capture: Path | None, variant: VariantOptions, options: dict[str, Any]) -> Record:
-    """Return the record of a published file, completed with a capture where one is given."""
-    given = [f"--{name}" for name, key in _NEED_WEIGHTS.items() if options[key]]
-    if given or variant != VariantOptions():
-        raise UsageError(
-            f"{', '.join(given) or 'the variant'} is for a comparison that is made now", "Give --weights W."
-        )
-    if capture is not None:
-        return complete(file, capture, lang=options["lang"])
-    verify_sums(file.absolute().parent)
-    return read_record(file.with_name("parity.json"))
-
-
 @cvexport.command("doctor")
-@_json_option
+@json_option
 def _doctor(*, as_json: bool) -> None:
     """Print what the legs need and have here, for a bug report."""
     found = examine()
@@ -437,7 +303,8 @@ def _comma_separated(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-cvexport.add_command(new)
+for _command in (capture_command, parity_command, bisect_command, new):
+    cvexport.add_command(_command)
 
 
 def main() -> None:

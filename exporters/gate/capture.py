@@ -6,24 +6,21 @@ one SHA-256 over all of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zipfile
-import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ...errors import ArtifactError, WeightsError
+from ...errors import ArtifactError
 from ...models.registry import get_model
 from ...models.weights.digest import sha256_file
 from ...runtimes.load import find_exported_file, prepare_network
 from ...runtimes.seal import read_seal, sealed_model
+from ..bisect.taps import parse_places, take_taps
 from ..publish import replace_files, verify_sums
 from ..report.files import report_files
 from ..report.record import comparison_entries, environment, leg_entry, read_record
+from .capture_file import SCHEMA_VERSION, Capture, check_belongs
 from .evidence import describe, evidence_arrays, rebuild_reference
 from .legs import LEGS, Leg, LegRun, Subject
 from .probes import all_cases
@@ -32,81 +29,14 @@ from .rounding import rounding_from_dict
 from .verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ...models.spec import ModelSpec, Plan, VariantOptions
     from ...models.weights.checkpoint import Checkpoint
     from ..report.record import Record
 
-SCHEMA_VERSION = 2
-_META, _DIGEST = "meta", "sha256"
-# What a capture and a file must agree on to be about the same network and the same way to and from it.
-_SHARED = ("model", "variant", "input_size", "labels", "preprocess", "postprocess")
 # The legs of a capture: those of the device.
 _BACKEND = "npu"
-
-
-@dataclass(frozen=True)
-class Capture:
-    """The content of a capture file.
-
-    Attributes:
-        meta: The description: ``seal`` (what `_SHARED` names, and the weights), ``cases``, ``noise_floor``, ``limits``,
-            ``hf32_effect``, ``environment``, ``npu`` and, if it was made for a file, ``onnx_sha256``.
-        arrays: By name.
-
-    """
-
-    meta: dict[str, Any]
-    arrays: Mapping[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the description and every array."""
-        digest = hashlib.sha256(json.dumps(self.meta, sort_keys=True).encode())
-        for name in sorted(self.arrays):
-            value = np.ascontiguousarray(self.arrays[name])
-            digest.update(f"\n{name} {value.dtype} {value.shape}\n".encode())
-            digest.update(value.tobytes())
-        return digest.hexdigest()
-
-    def write(self, path: Path) -> None:
-        """Write the file, whole or not at all."""
-        meta = np.frombuffer(json.dumps(self.meta).encode(), dtype=np.uint8)
-        digest = np.frombuffer(bytes.fromhex(self.digest), dtype=np.uint8)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **{_META: meta, _DIGEST: digest}, **self.arrays)
-            partial.replace(path)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise ArtifactError(f"cannot write {path}: {error.strerror}", "Choose another place with -o.") from error
-
-    @classmethod
-    def read(cls, path: Path) -> Capture:
-        """Read a file.
-
-        Raises:
-            ArtifactError: It is missing, damaged, altered or of another schema.
-
-        """
-        again = "Make it again on the machine with the device: cvexport capture"
-        if not path.exists():
-            raise ArtifactError(f"no such file: {path}", "Check the path; cvexport capture writes one.")
-        try:
-            with np.load(path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
-            digest = arrays.pop(_DIGEST).tobytes().hex()
-            capture = cls(json.loads(arrays.pop(_META).tobytes()), arrays)
-            version = capture.meta["schema_version"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-            raise ArtifactError(f"{path} is no capture, or a damaged one: {error}", again) from error
-        if digest != capture.digest:
-            raise ArtifactError(f"{path} was altered: its content does not have the SHA-256 it was sealed with", again)
-        if version != SCHEMA_VERSION:
-            raise ArtifactError(f"{path} has schema {version!r}, this version reads {SCHEMA_VERSION}", again)
-        return capture
 
 
 def make_capture(
@@ -116,6 +46,7 @@ def make_capture(
     weights: str | Path | None = None,
     options: VariantOptions | None = None,
     probes: Sequence[Path] = (),
+    taps: str | None = None,
     offline: bool = False,
     cache_dir: Path | None = None,
     progress: Callable[[str], None] = lambda _step: None,
@@ -128,16 +59,19 @@ def make_capture(
         weights: See `cvport.models.weights.files.open_weights`.
         options: For a model's name: settings that cannot be inferred from the checkpoint.
         probes: Folders of images to run, besides the built-in ones.
+        taps: What to keep of the inside of the network, see `cvport.exporters.bisect.taps.parse_places`; None: nothing.
         offline: Never download.
         cache_dir: Where downloads are kept.
         progress: Called with the name of each step.
 
     Raises:
+        UsageError: *taps* is no choice of places.
         WeightsError: The weights cannot be had, or are not those of the file.
         ArtifactError: The file is no exported one.
         BackendError: The device is not available.
 
     """
+    places = None if taps is None else parse_places(taps)
     progress("loading weights")
     path = find_exported_file(model)
     seal = None if path is None else read_seal(path)
@@ -154,6 +88,11 @@ def make_capture(
     for run in runs:
         for i, case in enumerate(run.cases):
             arrays |= {f"{i}/npu/{run.leg.precision}/{name}": value for name, value in case.outputs.items()}
+    inside: dict[str, Any] = {}
+    if places is not None:
+        progress("running the NPU with taps")
+        taken = take_taps(spec, plan, network, places, device)
+        inside, arrays = {"taps": taken.meta}, arrays | taken.arrays
     meta = {
         "schema_version": SCHEMA_VERSION,
         "seal": _describe(spec, plan, checkpoint),
@@ -162,6 +101,7 @@ def make_capture(
         "hf32_effect": [effect.to_dict() for effect in subject.hf32],
         "environment": environment(),
         "npu": {"device": runs[0].device, "settings": {run.leg.precision: dict(run.settings) for run in runs}},
+        **inside,
     }
     return Capture(json.loads(json.dumps(meta)), arrays)
 
@@ -194,7 +134,7 @@ def complete(onnx_path: Path, capture_path: Path, lang: str = "en") -> Record:
     verify_sums(folder)
     before = read_record(folder / "parity.json")
     seal = json.loads(read_seal(onnx_path).to_json())
-    _check_belongs(capture, seal, onnx_path)
+    check_belongs(capture, seal, onnx_path)
     reference = rebuild_reference(capture.arrays, capture.meta, capture.meta["seal"])
     effect = [rounding_from_dict(entry, reference.spec.kind) for entry in capture.meta["hf32_effect"]]
     subject = Subject(reference, file=onnx_path, stored_effect=effect)
@@ -250,22 +190,3 @@ def _describe(spec: ModelSpec, plan: Plan, checkpoint: Checkpoint) -> dict[str, 
         "postprocess": asdict(plan.postprocess),
         "weights": {"sha256": checkpoint.sha256, "origin": checkpoint.origin, "untrained": checkpoint.untrained},
     }
-
-
-def _check_belongs(capture: Capture, seal: Mapping[str, Any], onnx_path: Path) -> None:
-    """Refuse a capture that is about something else than the file."""
-    described = capture.meta["seal"]
-    captured, sealed = (part["weights"]["sha256"] for part in (described, seal))
-    if captured != sealed:
-        raise WeightsError(
-            f"the capture was made with other weights than {onnx_path}",
-            f"Sealed sha256 {sealed}, captured {captured}.",
-        )
-    differing = [name for name in _SHARED if described[name] != seal[name]]
-    if differing:
-        raise ArtifactError(
-            f"the capture was made for another network than {onnx_path}: {', '.join(differing)} differ",
-            "Capture the file itself: cvexport capture FILE.onnx --weights W",
-        )
-    if capture.meta["onnx_sha256"] not in (None, sha256_file(onnx_path)):
-        raise ArtifactError(f"the capture was made for another file than {onnx_path}", "Capture this one.")

@@ -45,6 +45,12 @@ def tool_versions() -> dict[str, str]:
 
 
 def trace(network: nn.Module, spec: ModelSpec, input_size: tuple[int, int], batch: str | int) -> onnx.ModelProto:
+    """Export a fused network with torch.export; see `trace_program`."""
+    model: onnx.ModelProto = trace_program(network, spec, input_size, batch).model_proto
+    return model
+
+
+def trace_program(network: nn.Module, spec: ModelSpec, input_size: tuple[int, int], batch: str | int) -> Any:  # noqa: ANN401
     """Export a fused network with torch.export.
 
     Args:
@@ -53,13 +59,17 @@ def trace(network: nn.Module, spec: ModelSpec, input_size: tuple[int, int], batc
         input_size: (H, W), fixed in the file.
         batch: "dynamic", or the one batch size of the file.
 
+    Returns:
+        torch's ONNXProgram: the graph as ONNX (``model_proto``), and as torch runs it (``exported_program``). Values
+        have the same names in both.
+
     """
     torch = import_torch()
     rows = _TRACED_BATCH if batch == "dynamic" else int(batch)
     example = torch.zeros(rows, 3, *input_size)
     dynamic = ({0: torch.export.Dim("batch")},) if batch == "dynamic" else None
     with _quiet_exporter():
-        program = torch.onnx.export(
+        return torch.onnx.export(
             network,
             (example,),
             dynamo=True,
@@ -69,8 +79,6 @@ def trace(network: nn.Module, spec: ModelSpec, input_size: tuple[int, int], batc
             dynamic_shapes=dynamic,
             verbose=False,
         )
-    model: onnx.ModelProto = program.model_proto
-    return model
 
 
 def simplify(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .divergence import describe_divergence, draw_curve
 from .pictures import count_pictures, draw_pictures
 from .tables import by_share, pair_tables
 from .text import decisions, leg_text, nearest_to_limit, notes_of
@@ -64,6 +65,8 @@ def render_html(record: Record, verification: Verification, lang: str = "en") ->
         nearest=nearest_to_limit(record),
         legs=[(name, leg, leg_text(leg)) for name, leg in record.legs.items()],
         failed=[entry for entry in record.comparisons if entry.verdict != "passed" and entry.counts],
+        divergence=describe_divergence(record.divergence),
+        curve=draw_curve(record.divergence, (_WIDTH, _HEIGHT)),
         notes=[*record.notes, *notes_of(record)],
         decisions=list(decisions(record)),
         pairs=pairs,

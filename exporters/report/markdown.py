@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from .tables import pair_tables
-from .text import decisions, leg_text, nearest_to_limit, notes_of
+from .text import decisions, failures_of, leg_text, nearest_to_limit, notes_of
 from .words import WORDS
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _lines(record: Record) -> Iterator[str]:
         yield ""
     yield from (f"- {escape(name)}: {escape(leg_text(leg))}" for name, leg in record.legs.items())
     yield ""
-    lines = [*(f"note: {note}" for note in record.notes), *notes_of(record), *decisions(record)]
+    lines = [*(f"note: {note}" for note in record.notes), *notes_of(record), *failures_of(record), *decisions(record)]
     yield from (f"- {escape(' '.join(line.split()))}" for line in lines)
     for pair in pair_tables(record):
         yield from _pair(pair)

@@ -145,6 +145,8 @@ class Record:
         comparisons: Everything that was compared.
         notes: What a reader should know before trusting results, such as a guess that looks wrong.
         algebra: How far the network's form for export is from it in float64, by output.
+        divergence: Of a file that failed, where it parts from its network, as `cvexport bisect` says it with the error
+            curve; empty where that was not looked for.
 
     """
 
@@ -164,12 +166,15 @@ class Record:
     comparisons: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
     algebra: Mapping[str, Any] = field(default_factory=dict)
+    divergence: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
         content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         content["legs"] = {name: leg.to_dict() for name, leg in self.legs.items()}
         content["comparisons"] = [entry.to_dict() for entry in self.comparisons]
+        if not self.divergence:
+            del content["divergence"]
         plain: dict[str, Any] = _json_safe({"schema_version": SCHEMA_VERSION, **content})
         return plain
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...runtimes.kinds.registry import get_kind
 from ...runtimes.parity.limits import share_of_limit
 from ...runtimes.seal import recorded_model
+from .divergence import describe_divergence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ def render(record: Record, *, verbose: bool = False) -> str:
     lines = [*decisions(record), ""]
     if verbose:
         lines += [*_tables(record), ""]
-    lines += [*(f"note: {note}" for note in record.notes), *notes_of(record)]
+    lines += [*(f"note: {note}" for note in record.notes), *notes_of(record), *failures_of(record)]
     nearest = nearest_to_limit(record)
     if nearest is not None:
         lines.append(f"nearest to its limit: {nearest.text}")
@@ -179,13 +180,19 @@ def decisions(record: Record) -> Iterator[str]:
 
 
 def notes_of(record: Record) -> list[str]:
-    """Return what did not pass, and what was within tolerance of a threshold."""
-    failed = _failed(record)
+    """Return what was within tolerance of a threshold, and what is told of operators."""
     counted = [entry for entry in record.comparisons if entry.counts]
     borderline = [text for entry in counted for text in entry.borderline if entry.tier != "structure"]
     lines = [text for entry in counted for text in entry.borderline if entry.tier == "structure"]
     if borderline:
         lines += [f"within tolerance of a threshold: {len(borderline)}", *(f"  {text}" for text in borderline[:_SHOWN])]
+    return lines
+
+
+def failures_of(record: Record) -> list[str]:
+    """Return what did not pass, a line each, and where a search says that it begins."""
+    failed = _failed(record)
+    lines = [text] if (text := describe_divergence(record.divergence)) else []
     for entry in failed[:_SHOWN]:
         where = " ".join(part for part in (entry.legs, entry.tier, entry.case, entry.what) if part)
         lines.append(f"{entry.verdict}: {where}: {'; '.join(entry.reasons[:3])}")
@@ -217,7 +224,9 @@ def failure(record: Record) -> str:
     counted = [entry for entry in record.comparisons if entry.counts]
     where = " ".join(part for part in (failed[0].legs, failed[0].tier, failed[0].case, failed[0].what) if part)
     reasons = "; ".join(failed[0].reasons[:2])
-    return f"{len(failed)} of {len(counted)} comparisons, first {where}: {failed[0].verdict}, {reasons}"
+    text = describe_divergence(record.divergence)
+    begins = f"; {text}" if text else ""
+    return f"{len(failed)} of {len(counted)} comparisons, first {where}: {failed[0].verdict}, {reasons}{begins}"
 
 
 def render_summary(rows: Sequence[Mapping[str, Any]]) -> str:

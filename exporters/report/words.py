@@ -22,6 +22,11 @@ WORDS = {
     "nearest": Words("nearest to its limit", "最接近限值"),
     "for the record": Words("for the record, it does not decide the verdict", "仅供记录，不影响结论"),
     "simulated": Words("simulated device: says nothing about a real one", "模拟设备：不代表真实设备"),
+    "divergence": Words("Where it begins", "分歧起点"),
+    "curve": Words(
+        "Largest error as a share of the largest value, from the first operator to the last, powers of ten",
+        "最大误差占最大值的比例，从第一个算子到最后一个算子（10 的幂）",
+    ),
     "legs": Words("Legs", "比较各方"),
     "leg": Words("leg", "一方"),
     "status": Words("status", "状态"),

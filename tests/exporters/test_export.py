@@ -59,6 +59,7 @@ def spoil(monkeypatch):
 def test_published_artifact(published, weights):
     assert sorted(path.name for path in published.folder.iterdir()) == [
         "SHA256SUMS",
+        "nodes.json",
         "parity.json",
         "parity.md",
         "report.html",
@@ -113,7 +114,16 @@ def test_failure_is_rejected_with_its_evidence(published, weights, tmp_path, mon
     assert failure.value.exit_code == 6
     assert snapshot(published.folder) == before
     (rejected,) = (tmp_path / "out/rejected").iterdir()
-    names = ["SHA256SUMS", "inputs.npz", "parity.json", "parity.md", "replay.py", "report.html", "yolox.onnx"]
+    names = [
+        "SHA256SUMS",
+        "inputs.npz",
+        "nodes.json",
+        "parity.json",
+        "parity.md",
+        "replay.py",
+        "report.html",
+        "yolox.onnx",
+    ]
     assert sorted(path.name for path in rejected.iterdir()) == names
     assert str(rejected / "replay.py") in failure.value.hint
     # The script fails in the same way, in a process that has no PyTorch.
@@ -127,6 +137,22 @@ def test_failure_is_rejected_with_its_evidence(published, weights, tmp_path, mon
     worst = max(tensors, key=lambda e: e["figures"]["max_abs"] / e["limits"]["max_abs"])
     assert f"{worst['figures']['max_abs']:.2e}" in done.stdout
     assert "failed" in done.stdout
+    first = record["divergence"]["first"]
+    assert (first["op_type"], first["module"]) == ("Conv", "head.obj_preds.0")
+    assert first["introduced"] > 10 * first["limit"]
+    assert "head.obj_preds.0" in failure.value.message
+    assert "head.obj_preds.0" in (rejected / "report.html").read_text()
+
+
+def test_nodes_tell_the_module_of_each_operator(published):
+    nodes = json.loads((published.folder / "nodes.json").read_text())["nodes"]
+    graph = onnx.load(published.onnx).graph
+    assert [(node["name"], node["outputs"]) for node in nodes] == [
+        (node.name, list(node.output)) for node in graph.node
+    ]
+    modules = {node["outputs"][0]: node["module"] for node in nodes if node["op_type"] == "Conv"}
+    assert modules["obj_0"] == "head.obj_preds.0"
+    assert all(modules.values()), "every convolution comes from a module"
 
 
 def test_a_file_that_cannot_be_run_is_rejected_too(published, weights, tmp_path, monkeypatch):

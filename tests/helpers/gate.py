@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cached_property
 
 import onnx
 from onnx import numpy_helper
@@ -36,8 +37,11 @@ class Exported:
         self.plan = spec.plan(checkpoint, options)
         self.network = self.build()
         self.seal = make_seal(spec, checkpoint, self.plan, "dynamic", tool_versions())
-        self.onnx, self.structure = make_onnx(spec, self.network, self.seal, lambda _step: None)
-        self.reference = self.refer(self.network)
+        self.onnx, self.structure, self.nodes = make_onnx(spec, self.network, self.seal, lambda _step: None)
+
+    @cached_property
+    def reference(self):
+        return self.refer(self.network)
 
     def build(self, **state):
         """The network with some of its tensors replaced."""

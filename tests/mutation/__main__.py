@@ -1,4 +1,5 @@
-"""``python -m mutation run -o FOLDER`` plants faults, ``clean`` runs what has none, ``table`` sums up.
+"""``python -m mutation run -o FOLDER`` plants faults, ``clean`` runs what has none, ``table`` sums up; ``search`` looks
+whether `cvexport bisect` names the operator.
 
 Each result is a line of FOLDER/SUBJECT.jsonl; what is there is not done again, so a study can be stopped and continued,
 or shared out: ``--shard 2/4``.
@@ -26,6 +27,7 @@ from cvport.exporters.gate.reference import make_reference
 from cvport.exporters.gate.structure import compare_structure
 from cvport.runtimes.job import Region
 from mutation.plantings import ALWAYS_MATTER, PLANTINGS, NotHereError, clip, planted
+from mutation.searches import Searched, search_clean, search_once
 from mutation.subjects import SUBJECTS, inner_ranges
 
 _PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "ihc.png", "retina.jpg")
@@ -229,6 +231,45 @@ def sessions(threads: int, *, optimised: bool):
 
 def read(place: Path) -> list[dict]:
     return [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()] if place.exists() else []
+
+
+@main.command()
+@_subjects
+@_output
+@click.option("--count", default=100, show_default=True, help="Faults of each subject.")
+def search(subjects: str, output: Path, count: int) -> None:
+    """Plant faults in one of two legs, and look whether the search for where they part names the operator."""
+    folder = output / "search"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in subjects.split(","):
+        place = folder / f"{name}.jsonl"
+        done = {entry["number"] for entry in read(place)}
+        todo = [number for number in range(-1, count) if number not in done]
+        searched = Searched(SUBJECTS[name](0)) if todo else None
+        for number in todo:
+            entry = {"number": number, **(search_clean(searched) if number < 0 else search_once(searched, number))}
+            with place.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+            click.echo(f"{name} {entry}", err=True)
+    entries = [{"subject": path.stem, **entry} for path in sorted(folder.glob("*.jsonl")) for entry in read(path)]
+    click.echo("\n".join(search_table(entries)))
+
+
+def search_table(entries: list[dict]) -> list[str]:
+    """What was named, as a table in Markdown; faults that move no output by ten limits are counted apart."""
+    lines = ["| file, fault | looked for | named | of two files | named | runs | s |", "|---|---|---|---|---|---|---|"]
+    faults = [entry for entry in entries if entry["number"] >= 0]
+    groups = {key: [e for e in faults if key in (e["subject"], e["fault"])] for e in faults for key in (e["subject"],)}
+    groups |= {e["fault"]: [other for other in faults if other["fault"] == e["fault"]] for e in faults}
+    for key, group in {**groups, "all": faults}.items():
+        whole = [entry for entry in group if entry["result"] != "small"]
+        files = [entry["file"] for entry in group if "file" in entry and entry["file"]["result"] != "small"]
+        named = [sum(entry["result"] == "hit" for entry in part) for part in (whole, files)]
+        spent = [np.median([entry[figure] for entry in whole]) if whole else 0 for figure in ("runs", "seconds")]
+        cells = [len(whole), named[0], len(files), named[1], f"{spent[0]:.0f}", f"{spent[1]:.1f}"]
+        lines.append(f"| {key} | {' | '.join(map(str, cells))} |")
+    clean = [verdict for entry in entries if entry["number"] < 0 for verdict in entry["clean"]]
+    return [*lines, "", f"clean pairs: {len(clean)}, the same: {clean.count('same')}"]
 
 
 @main.command()

@@ -126,7 +126,8 @@ def _product(operator: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
     if factors[0] == 1:  # the summand before the factors is not rounded, but computed with
         arguments[0] = arguments[0].to(arguments[1].dtype)
     out = named.pop("out", None)  # torch runs products as ones with an output, which has the inputs' dtype
-    result = unit.write(operator.overloadpacket(*arguments, **named), dtype)
+    made = machine.distort(arguments[factors[1]], operator.overloadpacket(*arguments, **named))
+    result = unit.write(made, dtype)
     return result if out is None else out.resize_(result.shape).copy_(result)
 
 
@@ -142,7 +143,8 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *geometry: Any) 
     unit = cube(machine.conv_hf32)
     seen, filters = unit.read(host_view(x)), unit.read(host_view(weight))
     shift = None if bias is None else host_view(bias).to(seen.dtype)
-    return device_tensor(unit.write(torch.convolution(seen, filters, shift, *geometry), x.dtype), x.device.index)
+    made = machine.distort(filters, torch.convolution(seen, filters, shift, *geometry))
+    return device_tensor(unit.write(made, x.dtype), x.device.index)
 
 
 def attention(

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .runtimes.chain import Chain, chain
     from .runtimes.kinds.drawing import draw
     from .runtimes.load import load
+    from .runtimes.parity.compare import Comparison, compare
     from .runtimes.predictor import Predictor
     from .runtimes.sources.images import read_image
 
@@ -41,6 +42,7 @@ _WHERE = {
     "Chain": ".runtimes.chain",
     "Chained": ".models.results",
     "Classification": ".models.results",
+    "Comparison": ".runtimes.parity.compare",
     "CvportError": ".errors",
     "Detections": ".models.results",
     "InputError": ".errors",
@@ -52,6 +54,7 @@ _WHERE = {
     "VariantOptions": ".models.spec",
     "WeightsError": ".errors",
     "chain": ".runtimes.chain",
+    "compare": ".runtimes.parity.compare",
     "draw": ".runtimes.kinds.drawing",
     "export": ".exporters.export",
     "get_model": ".models.registry",
@@ -67,6 +70,7 @@ __all__ = [
     "Chain",
     "Chained",
     "Classification",
+    "Comparison",
     "CvportError",
     "Detections",
     "InputError",
@@ -78,6 +82,7 @@ __all__ = [
     "VariantOptions",
     "WeightsError",
     "chain",
+    "compare",
     "draw",
     "export",
     "get_model",

@@ -42,6 +42,7 @@ def load(
     batch_size: int | None = None,
     precision: str | None = None,
     providers: Sequence[str] | None = None,
+    optimised: bool = True,
     offline: bool = False,
     cache_dir: Path | None = None,
     artifacts: Path = ARTIFACTS,
@@ -65,6 +66,7 @@ def load(
         precision: For npu: "strict" (float32, the default), "production" (as the device computes by default) or "fp16".
         providers: For onnx: ONNX Runtime's execution providers by the names of `backends.providers.PROVIDERS`, the
             preferred first; one that is not really used is an error.
+        optimised: For onnx: whether ONNX Runtime may rewrite the graph before it runs it.
         offline: Never use the internet to find weights.
         cache_dir: Where downloaded weights are kept.
         artifacts: The folder of published artifacts.
@@ -87,6 +89,7 @@ def load(
         threads,
         precision,
         providers,
+        optimised,
         options or VariantOptions(),
         weights,
         offline,
@@ -259,6 +262,7 @@ class _Request(NamedTuple):
     threads: int | None
     precision: str | None
     providers: Sequence[str] | None
+    optimised: bool
     options: VariantOptions
     weights: str | Path | None
     offline: bool
@@ -275,6 +279,7 @@ class _Request(NamedTuple):
             precision=self.precision,
             signature=signature,
             providers=self.providers,
+            optimised=self.optimised,
         )
 
     def prepare(self, spec: ModelSpec, **sealed: Any) -> Prepared:  # noqa: ANN401
@@ -361,6 +366,7 @@ def _sealed_predictor(
         batch=batch,
         untrained=seal.untrained,
         seal=seal,
+        file=path,
         assumed=seal.assumed,
     )
 

@@ -53,6 +53,7 @@ class Predictor:
         postprocess_params: Parameters of the model's postprocessing, thresholds among them.
         untrained: Whether the weights are made up.
         seal: The seal of the exported file; None where the network was built from a model's name.
+        file: The exported file; None likewise.
         assumed: What was guessed about the weights, for people.
         classes: Class ids that are reported; None for all.
         batch_size: Rows that the network gets at most in one run. None leaves it at 8 images, which are as fast as
@@ -70,6 +71,7 @@ class Predictor:
         "backend",
         "batch_size",
         "classes",
+        "file",
         "labels",
         "postprocess_params",
         "preprocess_params",
@@ -89,6 +91,7 @@ class Predictor:
         batch: str | int = "dynamic",
         untrained: bool = False,
         seal: Seal | None = None,
+        file: Path | None = None,
         assumed: Sequence[str] = (),
     ) -> None:
         self.spec = spec
@@ -98,6 +101,7 @@ class Predictor:
         self.labels = tuple(labels)
         self.untrained = untrained
         self.seal = seal
+        self.file = file
         self.assumed = tuple(assumed)
         self.classes: Sequence[int] | None = None
         self.batch_size: int | None = None

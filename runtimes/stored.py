@@ -68,6 +68,10 @@ class StoredBoxes:
         found = self._found.get(item.name) or self._by_last.get(PurePath(item.name).name)
         return _detections([], self.labels, Path()) if found is None else found
 
+    def has(self, item: Item) -> bool:
+        """Tell whether the file says anything of an image."""
+        return item.name in self._found or PurePath(item.name).name in self._by_last
+
     def predict_timed(
         self,
         _images: Sequence[Any],
@@ -95,7 +99,7 @@ def _read(path: Path) -> dict[str, list[_Row]]:
         for source, row in rows:
             found[source] += [] if row is None else [row]
     except FileNotFoundError as error:
-        raise InputError(f"no such file: {path}", "Check --boxes.") from error
+        raise InputError(f"no such file: {path}", "Check the path of the boxes.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read the boxes {path}: {error}", _HINT) from error
     except (KeyError, TypeError, AttributeError, IndexError) as error:

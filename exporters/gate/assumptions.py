@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...runtimes.backends.registry import open_backend
-from .kinds.base import Decoder
+from ...runtimes.parity.decoder import Decoder
 from .kinds.registry import get_gate_kind
 from .reference import decode_rows
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ...runtimes.job import Region
+from ...runtimes.parity.decoder import Decoder
 from ...runtimes.parity.limits import Limits, TensorLimit
 from ...runtimes.seal import read_params, recorded_model
-from .kinds.base import Decoder
 from .reference import CaseReference, Reference, decode_rows
 from .rounding import algebra_from_dict, decoded_from_dict, numbers, stats_from_dict
 

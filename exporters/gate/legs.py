@@ -14,9 +14,9 @@ import numpy as np
 from ...errors import ArtifactError, BackendError, ParityIncomplete, UsageError, did_you_mean
 from ...runtimes.backends.registry import BACKENDS, open_backend, unavailable_reason
 from ...runtimes.load import load
+from ...runtimes.parity.decoder import Decoder
 from ...runtimes.predictor import Predictor
 from .batches import BatchStats, measure_batches
-from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
 from .reference import CaseReference, LegCase, Reference, decode_rows
 from .rounding import Rounding, hf32_effect, rounding_device_limits, strict_device_limits

@@ -13,10 +13,10 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ...runtimes.backends.registry import open_backend
+from ...runtimes.parity.decoder import Decoder
 from ...runtimes.parity.limits import Limits, apply_tolerances
 from .drive import driven_inputs
 from .kept import key_of, network_key, read, write
-from .kinds.base import Decoder
 from .kinds.registry import get_gate_kind
 from .memory import trim
 from .rounding import (

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from ...models.spec import ModelSpec
     from ...runtimes.backends.base import Array
+    from ...runtimes.parity.decoder import Decoder
     from ...runtimes.parity.limits import DecodedLimit
-    from .kinds.base import Decoder
     from .reference import CaseReference, Reference
 
 # Two correct float32 computations of one network differ by a few times the rounding error of either; a planted fault

@@ -188,7 +188,7 @@ def _compare_results(
     best = case.best[index]
     expected, result = (leg.results[index] for leg in pair)
     decode = partial(reference.decoder, transform=case.transforms[index])
-    variants = partial(gate.vary, decode, row(pair[0].outputs, index), best, reference.decoder.params, limits.decoded)
+    variants = partial(kind.vary, decode, row(pair[0].outputs, index), best, reference.decoder.params, limits.decoded)
     figures: dict[str, Any] = {"image": index}
     if gate.candidates is not None:
         figures["candidates"] = "best" if best else "over the threshold"

@@ -46,7 +46,7 @@ class OnnxBackend:
         parallel: True: a session may be run from several threads.
         device: "cpu", "cuda:N", or the providers that were chosen.
         precision: "fp32".
-        settings: Where providers were chosen: them, and how many operators run on which.
+        settings: Where providers were chosen: them, and how many operators run on which; ``optimised`` where it is not.
         inputs: Names of the file's inputs.
         outputs: Names of the file's outputs.
 
@@ -62,8 +62,10 @@ class OnnxBackend:
         device: str | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
+        *,
+        optimised: bool = True,
     ) -> None:
-        """Open *path*; with *providers* on those instead of the device's own.
+        """Open *path*; with *providers* on those instead of the device's own, if not *optimised* as it is written.
 
         Raises:
             ArtifactError: The file is missing or is no ONNX model.
@@ -79,6 +81,8 @@ class OnnxBackend:
         # Threads that wait for the next run in a busy loop take the cores from whatever comes between: another model of
         # a chain, preprocessing. Within a run they may.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        if not optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         if threads is not None:
             options.intra_op_num_threads = threads
         kind, _, index = (device or "cpu").partition(":")
@@ -99,10 +103,10 @@ class OnnxBackend:
         wanted = [_PROVIDERS[kind]] if providers is None else [name for name in chosen if name != CPU] or [CPU]
         placed = check_used(wanted, self._session, recorded=recorded)
         self.device = f"cuda:{index or 0}" if kind == "cuda" else "cpu"
-        self.settings: dict[str, Any] = {}
+        self.settings: dict[str, Any] = {} if optimised else {"optimised": False}
         if providers is not None:
             self.device = ",".join(dict.fromkeys(providers))
-            self.settings = {"providers": self._session.get_providers(), "placement": dict(placed)}
+            self.settings |= {"providers": self._session.get_providers(), "placement": dict(placed)}
         self.inputs = tuple(entry.name for entry in self._session.get_inputs())
         self.outputs = tuple(entry.name for entry in self._session.get_outputs())
         self._ran: set[tuple[tuple[int, ...], ...]] = set()
@@ -151,9 +155,10 @@ def open_backend(
     precision: str | None,  # noqa: ARG001
     signature: Signature,  # noqa: ARG001
     providers: Sequence[str] | None = None,
+    optimised: bool = True,
 ) -> OnnxBackend:
     """Open the backend on a file, which has its own signature; see `OnnxBackend`."""
-    return OnnxBackend(runnable, device, threads, providers)
+    return OnnxBackend(runnable, device, threads, providers, optimised=optimised)
 
 
 def _first_line(error: BaseException) -> str:

@@ -104,6 +104,7 @@ def open_backend(
     precision: str | None = None,
     signature: Signature | None = None,
     providers: Sequence[str] | None = None,
+    optimised: bool = True,
 ) -> Backend:
     """Open a backend on what it runs.
 
@@ -115,6 +116,7 @@ def open_backend(
         threads: CPU threads of the network; None is the backend's default.
         precision: One of the row's `precisions`; None is the backend's default.
         providers: What runs the operators of a file, in the order of preference; None is the device's own.
+        optimised: Whether the graph of a file may be rewritten before it runs.
         signature: Names of the network's inputs and outputs; a file has its own.
 
     Raises:
@@ -131,6 +133,10 @@ def open_backend(
         if not BACKENDS[name].takes_providers or device is not None:
             raise UsageError("--providers is for ONNX Runtime, in the place of --device", "Leave one of them out.")
         more = {"providers": providers}
+    if not optimised:
+        if not BACKENDS[name].takes_providers:
+            raise UsageError(f"{name} rewrites no graph of a file", "Only ONNX Runtime can be told not to.")
+        more["optimised"] = False
     return opener(runnable, device=device, threads=threads, precision=precision, signature=signature or UNNAMED, **more)
 
 

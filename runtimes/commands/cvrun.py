@@ -357,6 +357,7 @@ def _say(lines: list[str]) -> None:
 
 # Commands by their first word: (where the command is, what it does). Any other word is a source.
 COMMANDS = {
+    "compare": (".compare:compare_command", "run images two ways, and say what differs"),
     "bench": (".bench:bench", "measure how fast a model runs"),
     "eval": (".evaluate:evaluate", "measure how good its results are"),
 }

@@ -52,6 +52,7 @@ class Kind:
     Attributes:
         name: As `ModelSpec.kind` and `Result.kind` call it.
         limit: The dataclass of what two results may differ by.
+        usual: What two results may differ by where no limits were derived: float32, of any backend.
         measure: (reference, candidate, variants) -> statistics. *variants* gives the reference decoded again with
             thresholds moved by their tolerance; it is called only where something is in one of the two results alone.
         judge: (statistics, limit) -> judgement.
@@ -74,12 +75,17 @@ class Kind:
         totals: (the rows of several images) -> rows of what they come to together.
         marks: (reference, candidate, statistics) -> what the two have in the image, pair by pair, None for what one
             has alone.
+        vary: (decode, a row of the reference's outputs, its best, parameters, limits) -> the reference's results with
+            each threshold moved by its tolerance.
+        read: (the JSON form of a result, spec, labels) -> the result; None where stored results cannot be read.
+        stored: ``"module:attribute"`` of (path) -> results of other programs by image; "" where there are none.
         selects_classes: Whether its postprocessing can be told to report some classes only.
 
     """
 
     name: str
     limit: type[Any]
+    usual: Any
     measure: Callable[..., ResultStats]
     judge: Callable[[Any, Any], Judgement]
     bounds: Mapping[str, str]
@@ -100,4 +106,7 @@ class Kind:
     items: Callable[[Any], list[dict[str, Any]]] = lambda _stats: []
     totals: Callable[[Sequence[Mapping[str, Any]]], list[dict[str, Any]]] = lambda _rows: []
     marks: Callable[[Any, Any, Any], list[tuple[Mark | None, Mark | None]]] = lambda *_: []
+    vary: Callable[..., Sequence[Any]] = lambda *_: ()
+    read: Callable[[Mapping[str, Any], ModelSpec, Sequence[str]], Any] | None = None
+    stored: str = ""
     selects_classes: bool = False

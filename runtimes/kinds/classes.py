@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...models.results import Classification
 from ..parity.tensors import cosine
 from ..parity.verdicts import judge
 from .base import Column, Kind
@@ -15,7 +16,7 @@ from .text import padded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ...models.results import Classification
+    from ...models.spec import ModelSpec
     from ..parity.verdicts import Judgement
 
 # Classes of each result that are shown side by side.
@@ -143,6 +144,12 @@ def _rows(content: dict[str, Any]) -> Iterator[list[Any]]:
     return ([rank, row["label"], row["score"]] for rank, row in enumerate(content["scores"], 1))
 
 
+def _read(content: Mapping[str, Any], _spec: ModelSpec, labels: Sequence[str]) -> Classification:
+    scores = {str(row["label"]): float(row["score"]) for row in content["scores"]}
+    names = tuple(labels) if set(labels) == set(scores) else tuple(scores)
+    return Classification(np.array([scores[name] for name in names], np.float32), names)
+
+
 def _describe(content: dict[str, Any], names: Mapping[str, str]) -> tuple[str, list[str]]:
     rows = content["scores"]
     labels = padded([names.get(row["label"], row["label"]) for row in rows])
@@ -153,6 +160,8 @@ def _describe(content: dict[str, Any], names: Mapping[str, str]) -> tuple[str, l
 KIND = Kind(
     name="classes",
     limit=ClassLimit,
+    usual=ClassLimit(prob=1e-3),
+    read=_read,
     measure=measure,
     judge=judge_classes,
     bounds={"prob": "max_prob"},

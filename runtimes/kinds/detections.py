@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...models.ops.boxes import iou_matrix
+from ...models.results import Detections
 from ..parity.verdicts import Judgement, judge
 from .base import Column, Kind, Mark
 from .text import counted, numbers, padded
@@ -16,10 +17,16 @@ from .text import counted, numbers, padded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ...models.results import Detections
+    from ...models.spec import ModelSpec
+    from ..backends.base import Array
+    from ..parity.decoder import Decode
 
 _PAIR_IOU = 0.5
 _PAIR_PIXELS = 1.0
+# Overlaps nearer than this to the suppression threshold may fall on either side of it, whatever the limits.
+_IOU_SLACK = 2e-3
+# Of the best candidates, so many may change places with those that come after.
+_FEW, _MANY = 2, 10
 
 
 @dataclass(frozen=True)
@@ -218,6 +225,27 @@ def judge_detections(stats: DetectionStats, limit: DetectionLimit) -> Judgement:
     return judge(reasons, borderline)
 
 
+def _vary(
+    decode: Decode,
+    outputs: Mapping[str, Array],
+    best: int | None,
+    params: Any,  # noqa: ANN401
+    limit: DetectionLimit,
+) -> list[Detections]:
+    """Return the reference's detections with each threshold moved by its tolerance, up and down."""
+    variants = []
+    slack = max(_IOU_SLACK, (1 - limit.iou) / 10)
+    # Which candidates are the best hundred is a threshold too: as many as are about as good as the last may change.
+    scores = decode(outputs, best=best).scores
+    near = int((scores <= scores.min(initial=1.0) + 2 * limit.score).sum())
+    for sign in (-1, 1):
+        count = None if best is None else best + sign * min(max(near, _FEW), _MANY)
+        score = min(max(params.score_threshold + sign * 2 * limit.score, 0.0), 1.0)
+        iou = min(max(params.iou_threshold + sign * slack, 0.0), 1.0)
+        variants += [decode(outputs, best=count, score_threshold=score), decode(outputs, best=best, iou_threshold=iou)]
+    return variants
+
+
 def _items(stats: DetectionStats) -> list[dict[str, Any]]:
     """Return a row for each pair, the largest difference of scores first, then for what one has alone."""
     rows: list[dict[str, Any]] = []
@@ -288,6 +316,16 @@ def _rows(content: dict[str, Any]) -> Iterator[list[Any]]:
     return ([row["label"], row["class_id"], row["score"], *row["box"]] for row in content["detections"])
 
 
+def _read(content: Mapping[str, Any], _spec: ModelSpec, _labels: Sequence[str]) -> Detections:
+    rows = content["detections"]
+    return Detections(
+        np.array([row["box"] for row in rows], np.float32).reshape(len(rows), 4),
+        np.array([row["score"] for row in rows], np.float32),
+        np.array([row["class_id"] for row in rows], np.int64),
+        tuple(str(row["label"]) for row in rows),
+    )
+
+
 def coco_box(x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:
     """Return a box as COCO has it: x, y, width, height; and its area."""
     width, height = round(x2 - x1, 3), round(y2 - y1, 3)
@@ -310,6 +348,10 @@ def _describe(content: dict[str, Any], names: Mapping[str, str]) -> tuple[str, l
 KIND = Kind(
     name="detections",
     limit=DetectionLimit,
+    usual=DetectionLimit(score=1e-3, px=0.5, iou=0.95, mean_score=1e-3),
+    read=_read,
+    stored="..stored:StoredBoxes",
+    vary=_vary,
     measure=measure,
     judge=judge_detections,
     bounds={"score": "max_score", "px": "max_px", "iou": "min_iou", "mean_score": "mean_score"},

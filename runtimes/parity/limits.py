@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SMALLEST_RELATIVE = 16 * 2.0**-24
 # Figures of which a larger value is the stricter limit.
 _LOWER_BOUNDS = ("iou",)
+_WIDEST = "the widest of: "
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ def widest(limits: Sequence[_D]) -> _D:
         name: (min if name in _LOWER_BOUNDS else max)(getattr(limit, name) for limit in limits)
         for name in figure_names(first)
     }
-    texts = "; ".join(dict.fromkeys(limit.derived for limit in limits))
-    return replace(first, **changes, derived=f"the widest of: {texts}")
+    parts = [part for limit in limits for part in limit.derived.removeprefix(_WIDEST).split("; ")]
+    return replace(first, **changes, derived=_WIDEST + "; ".join(dict.fromkeys(parts)))
 
 
 def widest_limits(limits: Sequence[Limits]) -> Limits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from ..versions import library_versions
 from .base import SCHEMA_VERSION
 from .text import TextSink
 
@@ -52,6 +53,7 @@ class JsonSink(TextSink):
             "device": info.device,
             **({"untrained": True} if info.untrained else {}),
             **({"settings": dict(info.settings)} if info.settings else {}),
+            "versions": library_versions(),
         }
         return _nested(head, 0).removesuffix("\n}") + ',\n  "results": ['
 

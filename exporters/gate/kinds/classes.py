@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ....runtimes.backends.base import Array
-    from .base import Decode
+    from ....runtimes.parity.decoder import Decode
 
 _MIN_PROB = 1e-5
 

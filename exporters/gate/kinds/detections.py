@@ -11,9 +11,9 @@ from .base import SEEN_ON_DEVICES, GateKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ....models.results import Detections, Result
+    from ....models.results import Detections
     from ....runtimes.backends.base import Array
-    from .base import Decode
+    from ....runtimes.parity.decoder import Decode
 
 # Untrained networks and empty images: so many best candidates are compared instead of those over the threshold.
 BEST = 100
@@ -21,12 +21,8 @@ _FLOOR_CANDIDATES = 1000
 # Smallest limits: a hundredth of a pixel is nothing to a user.
 _MIN_SCORE, _MIN_PX = 1e-5, 1e-2
 _MAX_IOU_LOSS = 0.5  # boxes are paired from this IoU on
-# Overlaps nearer than this to the suppression threshold may fall on either side of it, whatever the limits.
-_IOU_SLACK = 2e-3
 # IoU from which on a box and one of the mirror image are the same object.
 _SAME_PLACE = 0.5
-# Of the best candidates, so many may change places with those that come after.
-_FEW, _MANY = 2, 10
 
 
 def limit_from_rounding(floor: DetectionStats, safety: float) -> DetectionLimit:
@@ -54,26 +50,6 @@ def _derive(decode: Decode, exact: Mapping[str, Array], rounded: Mapping[str, Ar
     return limit_from_rounding(measure(decode(exact, **everything), decode(rounded, **everything)), safety)
 
 
-def _vary(
-    decode: Decode,
-    outputs: Mapping[str, Array],
-    best: int | None,
-    params: Any,  # noqa: ANN401
-    limit: DetectionLimit,
-) -> list[Result]:
-    variants = []
-    slack = max(_IOU_SLACK, (1 - limit.iou) / 10)
-    # Which candidates are the best hundred is a threshold too: as many as are about as good as the last may change.
-    scores = decode(outputs, best=best).scores
-    near = int((scores <= scores.min(initial=1.0) + 2 * limit.score).sum())
-    for sign in (-1, 1):
-        count = None if best is None else best + sign * min(max(near, _FEW), _MANY)
-        score = min(max(params.score_threshold + sign * 2 * limit.score, 0.0), 1.0)
-        iou = min(max(params.iou_threshold + sign * slack, 0.0), 1.0)
-        variants += [decode(outputs, best=count, score_threshold=score), decode(outputs, best=best, iou_threshold=iou)]
-    return variants
-
-
 def _found_in_both(detections: Detections, mirrored: Detections, width: int) -> float:
     boxes = mirrored.boxes.copy()
     boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
@@ -85,7 +61,6 @@ def _found_in_both(detections: Detections, mirrored: Detections, width: int) -> 
 GATE = GateKind(
     derive=_derive,
     device=DetectionLimit(score=1e-2, px=1.0, iou=0.5, mean_score=1e-4, derived=SEEN_ON_DEVICES),
-    vary=_vary,
     candidates=BEST,
     found_in_both=_found_in_both,
 )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ....runtimes.backends.base import Array
-    from .base import Decode
+    from ....runtimes.parity.decoder import Decode
 
 _MIN_PX = 1e-2  # a hundredth of a pixel is nothing to a user
 

@@ -67,6 +67,7 @@ def draw(canvas, result, _style):
 KIND = Kind(
     name="keypoints",
     limit=KeypointLimit,
+    usual=KeypointLimit(0.5, 1e-3),
     measure=measure,
     judge=_judge,
     bounds={"px": "max_px", "score": "max_score"},

@@ -41,13 +41,18 @@ if sys.platform != "win32":
     import fcntl
 
 SUMS_NAME = "SHA256SUMS"
+# Made over the sums, so they cannot list it.
+SIGNATURE_NAME = "SHA256SUMS.sig"
 
 _STORE, _STAGING, _REJECTED = ".store", ".staging", "rejected"
 _DIGEST_CHARS = 16
 _PROBE_BYTES = 4096
 _ABANDONED_AFTER_S = 24 * 3600.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_AGAIN = "Export it again with cvexport."
+_AGAIN = "Move away what does not belong there, or export it again with cvexport."
+# A line as sha256sum writes it, and how much of another is shown.
+_SUM = re.compile(r"([0-9a-f]{64})  (.+)")
+_SHOWN = 80
 
 _log = logging.getLogger(__name__)
 
@@ -176,10 +181,11 @@ def reject(staging: Path, output: Path, name: str, now: datetime | None = None) 
 
 
 def verify_sums(folder: Path) -> None:
-    """Check every file that ``SHA256SUMS`` of *folder* lists.
+    """Check that ``SHA256SUMS`` of *folder* lists every file below it and nothing else, each with its sum.
 
     Raises:
-        ArtifactError: Files are missing or altered, and named, or there are no sums to check against.
+        ArtifactError: Files are missing, altered or not listed, and named, a name leads out of the folder, or there are
+            no sums to check against.
 
     """
     folder = folder.resolve()  # the link may be swapped at any moment; resolved once, all files are of one generation
@@ -187,22 +193,42 @@ def verify_sums(folder: Path) -> None:
         lines = (folder / SUMS_NAME).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{folder} is no whole artifact: {SUMS_NAME} cannot be read", _AGAIN) from error
-    damage = []
-    for line in lines:
-        digest, _, relative = line.partition("  ")
-        path = folder / relative
-        if not relative or not path.is_file():
-            damage.append(f"missing {relative or line!r}")
-        elif sha256_file(path) != digest:
-            damage.append(f"altered {relative}")
+    listed: set[str] = set()
+    damage = [problem for line in lines for problem in _check_line(folder, line, listed)]
+    damage += [f"not listed: {name}" for name in _names(folder) if name not in listed]
     if damage or not lines:
         raise ArtifactError(f"the artifact in {folder} is damaged: {'; '.join(damage) or 'no sums'}", _AGAIN)
 
 
+def _check_line(folder: Path, line: str, listed: set[str]) -> Iterator[str]:
+    """Yield what is wrong with a line of sums, and remember the name that it lists."""
+    match = _SUM.fullmatch(line)
+    if match is None:
+        yield f"{line[:_SHOWN]!r} is no sum"
+        return
+    digest, relative = match.groups()
+    path = folder / relative
+    if relative in listed:
+        yield f"listed twice: {relative}"
+    elif not _lies_within(relative):
+        yield f"{relative!r} leads out of the folder"
+    elif path.is_symlink() or not path.is_file():
+        yield f"missing {relative}"
+    elif sha256_file(path) != digest:
+        yield f"altered {relative}"
+    listed.add(relative)
+
+
+def _lies_within(relative: str) -> bool:
+    """Tell whether a name is that of a file below a folder: neither absolute nor with a way up, on any system."""
+    parts = re.split(r"[/\\]", relative)
+    return all(part not in ("", ".", "..") for part in parts) and ":" not in relative
+
+
 def _names(folder: Path) -> list[str]:
     """List the files below *folder* but the sums, sorted, with forward slashes."""
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in names if name != SUMS_NAME)
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    return sorted(name for name in names if name not in (SUMS_NAME, SIGNATURE_NAME))
 
 
 def _listed(folder: Path) -> list[str]:

@@ -21,9 +21,9 @@ from ...runtimes.commands.options import (
 )
 from ..gate.capture import complete
 from ..judge import judge_file
-from ..publish import verify_sums
 from ..report.record import Record, read_record
 from ..report.text import failure, render
+from ..verify import require_whole
 from .options import json_option, lang_option, probes_option, tolerance_option
 
 # Options of `parity` that mean nothing where no comparison is made, and the names of their values.
@@ -94,5 +94,5 @@ def _recorded(file: Path, capture: Path | None, variant: VariantOptions, options
         )
     if capture is not None:
         return complete(file, capture, lang=options["lang"])
-    verify_sums(file.absolute().parent)
+    require_whole(file)
     return read_record(file.with_name("parity.json"))

@@ -7,6 +7,8 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ...errors import ArtifactError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -41,6 +43,22 @@ def modules_of(path: Path) -> dict[str, str]:
         content = json.loads(path.with_name(NODES).read_text(encoding="utf-8"))
         return {name: node["module"] for node in content["nodes"] for name in node["outputs"] if node["module"]}
     return {}
+
+
+def read_nodes(path: Path) -> list[tuple[str, list[str]]] | None:
+    """Return the operators that a nodes.json lists, each with what it gives; None where there is none.
+
+    Raises:
+        ArtifactError: It cannot be read.
+
+    """
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [(str(node["name"]), list(map(str, node["outputs"]))) for node in content["nodes"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}", "Export the model again.") from error
 
 
 def describe_nodes(graph: onnx.GraphProto, modules: Mapping[str, str]) -> str:

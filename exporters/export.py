@@ -23,6 +23,7 @@ from .gate.structure import compare_structure, structure_of
 from .gate.verify import verify
 from .graphs.nodes import NODES, describe_nodes, module_paths
 from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
+from .probe import make_probe
 from .publish import publish, reject, stage
 from .replay import save_evidence
 from .report.files import report_files
@@ -125,7 +126,8 @@ def export(
         prepared = prepare_network(spec, weights, options, offline=offline, cache_dir=cache_dir)
         checkpoint, plan, network = prepared.checkpoint, prepared.plan, prepared.network
         notes = check_convention(spec, prepared, options, cases)
-        seal = make_seal(spec, checkpoint, plan, batch, tools)
+        progress("computing the expected values of the probe")
+        seal = make_seal(spec, checkpoint, plan, batch, tools, probe=make_probe(spec, plan, network))
         onnx_path = staging / f"{spec.name}.onnx"
         data, structure, nodes = make_onnx(spec, network, seal, progress)
         onnx_path.write_bytes(data)
@@ -235,8 +237,16 @@ def _check_request(opset: int, batch: str | int) -> None:
         raise UsageError(f"batch {batch!r} is neither dynamic nor a positive number", "For example --batch 1.")
 
 
-def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | int, tools: dict[str, str]) -> Seal:
-    """Return what the exported file will say about itself."""
+def make_seal(
+    spec: ModelSpec,
+    checkpoint: Checkpoint,
+    plan: Plan,
+    batch: str | int,
+    tools: dict[str, str],
+    *,
+    probe: dict[str, Any] | None = None,
+) -> Seal:
+    """Return what the exported file will say about itself; *probe* is from `make_probe`."""
     return Seal(
         schema_version=SCHEMA_VERSION,
         model=spec.name,
@@ -255,6 +265,7 @@ def make_seal(spec: ModelSpec, checkpoint: Checkpoint, plan: Plan, batch: str | 
         },
         opset=OPSET,
         tools=tools,
+        probe=probe,
     )
 
 

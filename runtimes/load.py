@@ -98,7 +98,7 @@ def load(
     )
     path = find_exported_file(model, artifacts)
     if BACKENDS[name].needs == "onnx":
-        predictor = _from_file(path or _published(str(model), artifacts), request)
+        predictor = _from_file(path or published_file(str(model), artifacts), request)
     elif path is not None:
         predictor = _from_file_and_weights(path, request)
     else:
@@ -242,8 +242,14 @@ def _no_exported_file(path: Path, model: str, named: Path, *, is_name: bool) -> 
     return UsageError(f"there is no model {model!r}", did_you_mean(model, known_names()))
 
 
-def _published(name: str, artifacts: Path) -> Path:
-    """Return the published file of a model."""
+def published_file(name: str, artifacts: Path = ARTIFACTS) -> Path:
+    """Return the published file of a model.
+
+    Raises:
+        UsageError: There is no such model.
+        ArtifactError: It has not been exported.
+
+    """
     name = get_model(name).name
     path = artifacts / name / f"{name}{_SUFFIX}"
     if not path.is_file():

@@ -59,7 +59,7 @@ class Seal:
         opset: The file's version of ONNX's operators.
         tools: The version of each tool that took part in the export.
         form: The form of the file's outputs; None is "raw", the network's own.
-        probe: The recipe of an input with expected outputs; None where the file has none.
+        probe: The recipe of an input with expected outputs, see `runtimes.probe`; None where the file has none.
         digest: SHA-256 of the file's bytes without its metadata entry; None where it was sealed without.
 
     """

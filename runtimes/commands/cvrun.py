@@ -359,6 +359,7 @@ def _say(lines: list[str]) -> None:
 COMMANDS = {
     "compare": (".compare:compare_command", "run images two ways, and say what differs"),
     "bench": (".bench:bench", "measure how fast a model runs"),
+    "check": (".check:check", "check that a file computes on this machine what it should"),
     "eval": (".evaluate:evaluate", "measure how good its results are"),
 }
 

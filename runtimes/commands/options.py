@@ -94,6 +94,14 @@ model_options = option_group(
     weights_option(" (for the backends torch and npu)"),
     variant_options,
 )
+# What there is to choose where the backend is ONNX Runtime.
+session_options = option_group(
+    "Backend and speed",
+    click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the network."),
+    click.option(
+        "--providers", metavar="A,B", help="Execution providers of ONNX Runtime, such as openvino; else the device's."
+    ),
+)
 backend_options = option_group(
     "Backend and speed",
     click.option(
@@ -101,10 +109,7 @@ backend_options = option_group(
     ),
     click.option("--device", metavar="NAME", help="Device, such as cpu, cuda:0 or npu:0; else the backend's default."),
     click.option("--precision", metavar="NAME", help="Precision of the NPU: strict (the default), production or fp16."),
-    click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the network."),
-    click.option(
-        "--providers", metavar="A,B", help="Execution providers of ONNX Runtime, such as openvino; else the device's."
-    ),
+    session_options,
 )
 setting_options = option_group(
     "What is found",
@@ -165,19 +170,20 @@ def open_predictor(backend: str, options: dict[str, Any], **instead: Any) -> Pre
         "device": options["device"],
         "threads": options["threads"],
         "precision": options["precision"],
-        "providers": _listed(options.get("providers")),
+        "providers": listed(options.get("providers")),
         "score_threshold": options.get("conf"),
         "iou_threshold": options.get("iou"),
         "max_detections": options.get("max_det"),
         "class_agnostic": options.get("agnostic_nms"),
-        "classes": _listed(options.get("classes")),
+        "classes": listed(options.get("classes")),
         "offline": options["offline"],
         "cache_dir": options["cache_dir"],
     }
     return load(options["model"], backend=backend, options=options["variant"], **{**given, **instead})
 
 
-def _listed(text: str | None) -> list[str] | None:
+def listed(text: str | None) -> list[str] | None:
+    """Return the words of an option that takes several, separated by commas."""
     return None if text is None else [name.strip() for name in text.split(",")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     from .limits import DecodedLimit
 
 RECORD = "parity.json"
+# The leg of an exported file, whose limits are those of the record.
+_FILE = "onnx"
 # How far outputs may be apart in a precision, as a part of the largest value, and how many times the usual limits of
 # results that is: a network of some hundred operators loses about three digits of what it computes with, of float32's
 # seven, of the ten bits of HF32 and float16 nearly all.
 RELATIVE = {"fp32": 1e-3, "strict": 1e-3, "production": 1e-2, "fp16": 2e-2}
+_log = logging.getLogger(__name__)
 _TIMES = {name: value / RELATIVE["fp32"] for name, value in RELATIVE.items()}
 
 
@@ -50,7 +54,9 @@ def _times(name: str, value: float, times: float) -> float:
     return max(1 - times * (1 - value), 0.0) if name == "iou" else times * value
 
 
-def recorded_limits(path: Path, kind: Kind, outputs: Sequence[str], leg: str) -> Limits | None:
+def recorded_limits(
+    path: Path, kind: Kind, outputs: Sequence[str], leg: str, sha256: str | None = None
+) -> Limits | None:
     """Return what a leg of an exported file may differ by, as the record beside the file has it.
 
     Args:
@@ -58,15 +64,18 @@ def recorded_limits(path: Path, kind: Kind, outputs: Sequence[str], leg: str) ->
         kind: Of its results.
         outputs: Names of its outputs.
         leg: Name of the leg, such as "onnx" or "npu-production".
+        sha256: Of the file, where it is known.
 
     Returns:
-        The widest limits of the leg's cases; None where there is no record of these very bytes, or of no such leg.
+        The limits of inputs with the usual rounding, for a device the widest of its cases; None where there is no
+        record of these very bytes, or of no such leg.
 
     """
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         content = json.loads(path.with_name(RECORD).read_text(encoding="utf-8"))
-        found = content["legs"][leg]["limits"]
-        if content["onnx_sha256"] != sha256_file(path):
+        found = content["limits"] if leg == _FILE else content["legs"][leg]["limits"]
+        if content["onnx_sha256"] != (sha256 or sha256_file(path)):
+            _log.warning("note: %s is about another file than %s; its limits are not used", RECORD, path.name)
             return None
         tensors = {name: _tensor_limit(found["tensors"][name], f"{RECORD}, {leg}") for name in outputs}
         return Limits(tensors, _decoded_limit(kind, found["decoded"], f"{RECORD}, {leg}"))

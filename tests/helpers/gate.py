@@ -14,6 +14,7 @@ from cvport.exporters.gate.legs import LEGS, Subject
 from cvport.exporters.gate.probes import built_in_cases
 from cvport.exporters.gate.reference import make_reference
 from cvport.exporters.graphs.trace import tool_versions
+from cvport.exporters.probe import make_probe
 from cvport.exporters.report.record import make_record
 from cvport.runtimes.seal import KEY, content_digest_of
 
@@ -36,7 +37,8 @@ class Exported:
         self.spec, self.checkpoint = spec, checkpoint
         self.plan = spec.plan(checkpoint, options)
         self.network = self.build()
-        self.seal = make_seal(spec, checkpoint, self.plan, "dynamic", tool_versions())
+        probe = make_probe(spec, self.plan, self.network)
+        self.seal = make_seal(spec, checkpoint, self.plan, "dynamic", tool_versions(), probe=probe)
         self.onnx, self.structure, self.nodes = make_onnx(spec, self.network, self.seal, lambda _step: None)
 
     @cached_property

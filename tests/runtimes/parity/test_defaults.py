@@ -34,7 +34,7 @@ def test_coarser_precision_decides():
 def test_record_beside_the_file(nano_artifact, tmp_path):
     kind = get_kind("detections")
     limits = recorded_limits(nano_artifact.onnx, kind, NAMES, "onnx")
-    content = json.loads(nano_artifact.onnx.with_name("parity.json").read_text())["legs"]["onnx"]["limits"]
+    content = json.loads(nano_artifact.onnx.with_name("parity.json").read_text())["limits"]
     assert limits.tensors["cls_0"].max_abs == content["tensors"]["cls_0"]["max_abs"]
     assert limits.decoded.px == content["decoded"]["px"]
     assert limits.decoded.derived == "parity.json, onnx"

@@ -155,14 +155,15 @@ class Searched:
             device = NetworkSide(self.network.program, spec.signature, backend.device)
             return search_pair(Pair(self.network, device, FileSide(self.model), self.inputs, DEVICE_SAFETY))
 
-    def weight_shapes(self) -> dict[tuple[int, ...], str]:
-        """The shapes of weights, each with the value that is the first made with such."""
+    def weight_shapes(self) -> dict[tuple[int, ...], set[str]]:
+        """The shapes of weights, each with the values that are made with such, read either way round."""
         ends = [entry.arg.name for entry in self.network.program.graph_signature.output_specs]
         names = dict(zip(ends, self.network.outputs, strict=True))
-        found: dict[tuple[int, ...], str] = {}
+        found: dict[tuple[int, ...], set[str]] = {}
         for node in self.network.program.graph.nodes:
             if str(node.target) in ("aten.conv2d.default", "aten.linear.default"):
-                found.setdefault(tuple(node.args[1].meta["val"].shape), names.get(node.name, node.name))
+                shape = tuple(node.args[1].meta["val"].shape)
+                found.setdefault(min(shape, shape[::-1]), set()).add(names.get(node.name, node.name))
         return found
 
 
@@ -196,7 +197,11 @@ def search_once(searched: Searched, number: int) -> dict[str, object]:
         shape = pick(np.random.default_rng(number), sorted(shapes))
         with npu_sim.plug_in() as machine:
             machine.wrong_for = shape
-            return {"fault": KERNEL, "where": f"{shape} {shapes[shape]}", **_timed(searched.on_device, {shapes[shape]})}
+            return {
+                "fault": KERNEL,
+                "where": f"{shape} {min(shapes[shape])}",
+                **_timed(searched.on_device, shapes[shape]),
+            }
     fault, model, truth = planted(searched, number - number // (len(FAULTS) + 1))
     by_network = _timed(lambda: searched.against_network(model), truth)
     by_file = _timed(lambda: searched.against_file(model), truth)

@@ -70,7 +70,7 @@ def verify_artifact(path: Path) -> list[Check]:
         seal = read_seal(file)
         artifact = _Artifact(file, seal, sealed_model(seal, file))
     except CvportError as error:
-        return [*found, Check("seal", (error.message,))]
+        return [*found, Check("seal", (_told(error),))]
     checks: dict[str, Callable[[_Artifact], Iterator[str]]] = {
         "seal": _check_seal,
         "graph": _check_graph,
@@ -106,7 +106,11 @@ def _problems(check: Callable[[], Iterator[str]]) -> tuple[str, ...]:
     try:
         return tuple(check())
     except CvportError as error:
-        return (error.message,)
+        return (_told(error),)
+
+
+def _told(error: CvportError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def _check_sums(file: Path) -> Iterator[str]:

@@ -182,6 +182,7 @@ class ModelSpec:
               form which ONNX Runtime runs faster.
             - ``plan`` (``.plan:plan``): (checkpoint, options) -> `Plan`.
             - ``preprocess``, ``postprocess`` (``.preprocess:preprocess`` ...): the functions.
+              A function ``output_shapes`` beside the latter, see `output_shapes`, may say what it can decode.
             - ``preprocess_params``, ``postprocess_params`` (``.preprocess:PreprocessParams`` ...): the dataclasses of
               their parameters.
 
@@ -337,6 +338,31 @@ class ModelSpec:
         """The model's postprocessing function."""
         function: Postprocess = self._load("postprocess")
         return function
+
+    def output_shapes(
+        self,
+        params: Any,  # noqa: ANN401
+        labels: Sequence[str],
+        input_size: tuple[int, int],
+    ) -> dict[str, tuple[int | None, ...]]:
+        """Return the shape that each output must have to be decoded, without the batch; None for a side that is any.
+
+        Args:
+            params: Of the postprocessing.
+            labels: Class names.
+            input_size: (H, W) of the network input.
+
+        Returns:
+            Shapes by output; empty where the model does not say.
+
+        """
+        module = (self.code.get("postprocess") or _CODE["postprocess"]).partition(":")[0]
+        try:
+            function = resolve(f"{module}:output_shapes", self.package)
+        except AttributeError:
+            return {}
+        shapes: dict[str, tuple[int | None, ...]] = function(params, labels, input_size)
+        return shapes
 
     @property
     def signature(self) -> Signature:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..errors import ArtifactError, CvportError, UsageError, WeightsError, did_you_mean
 from ..models.registry import get_model, is_known, known_names
 from ..models.spec import VariantOptions
 from .backends.registry import BACKENDS, check_precision, choose_backend, open_backend
+from .layout import check_layout
 from .predictor import Predictor
 from .seal import check_digest, read_seal, sealed_model, sealed_params
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..models.spec import ModelSpec, Plan, Signature
     from ..models.weights.checkpoint import Checkpoint
-    from .backends.base import Backend
+    from .backends.base import Backend, FileBackend
     from .seal import Seal
 
 ARTIFACTS = Path("artifacts")
@@ -310,6 +311,8 @@ def _from_file(path: Path, request: _Request) -> Predictor:
             raise ArtifactError(f"{path} has not the inputs and outputs of {spec.name}", "Export it again.")
         if request.check_integrity:
             check_digest(path, seal)
+        _, postprocess = sealed_params(spec, seal, path)
+        check_layout(spec, seal, postprocess, cast("FileBackend", backend).declared, path)
         return _sealed_predictor(spec, seal, path, backend, batch=seal.batch)
     except CvportError:
         backend.close()

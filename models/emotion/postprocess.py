@@ -10,11 +10,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..ops.classifier import ClassifierParams, postprocess
 
-__all__ = ["PostprocessParams", "postprocess"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["PostprocessParams", "output_shapes", "postprocess"]
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,10 @@ class PostprocessParams(ClassifierParams):
     """Parameters of the decoding of the network's ``logits`` (N, C), see `ClassifierParams`."""
 
     activation: Literal["none", "sigmoid", "softmax"] = "softmax"
+
+
+def output_shapes(
+    _params: PostprocessParams, labels: Sequence[str], _input_size: tuple[int, int]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each output for one image; see `ModelSpec.output_shapes`."""
+    return {"logits": (len(labels),)}

@@ -8,11 +8,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..ops.classifier import ClassifierParams, postprocess
 
-__all__ = ["PostprocessParams", "postprocess"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["PostprocessParams", "output_shapes", "postprocess"]
 
 
 @dataclass(frozen=True)
@@ -24,3 +27,10 @@ class PostprocessParams(ClassifierParams):
     """
 
     activation: Literal["none", "sigmoid", "softmax"] = "none"
+
+
+def output_shapes(
+    _params: PostprocessParams, labels: Sequence[str], _input_size: tuple[int, int]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each output for one image; see `ModelSpec.output_shapes`."""
+    return {"scores": (len(labels),)}

@@ -50,6 +50,13 @@ class PostprocessParams(Params):
         check_size(self.input_size)
 
 
+def output_shapes(
+    _params: PostprocessParams, _labels: Sequence[str], _input_size: tuple[int, int]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each output for one image; see `ModelSpec.output_shapes`."""
+    return {"landmarks": (68, 2)}
+
+
 def postprocess(
     outputs: Mapping[str, NDArray[np.float32]],
     transforms: Sequence[ImageTransform],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..ops.boxes import clip_boxes
-from ..ops.detector import DetectorParams, choose
+from ..ops.detector import DetectorParams, choose, grid
 from ..ops.distribution import boxes_around, expected_distances
 from ..ops.scores import lowest_logit, make_detections, sigmoid
 
@@ -78,6 +78,18 @@ class _Raw(NamedTuple):
     logits: NDArray[np.float32]
     bins: NDArray[np.float32]
     points: NDArray[np.float32]
+
+
+def output_shapes(
+    params: PostprocessParams, labels: Sequence[str], input_size: tuple[int, int]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each output for one image, None for a side that is any; see `ModelSpec.output_shapes`."""
+    channels = {"cls_score": len(labels), "bbox_pred": None}
+    return {
+        f"{name}_{level}": (count, *grid(stride, input_size))
+        for level, stride in enumerate(params.strides)
+        for name, count in channels.items()
+    }
 
 
 def postprocess(

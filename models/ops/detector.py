@@ -48,6 +48,11 @@ class DetectorParams(Params):
         return self.score_threshold if best is None else 0.0
 
 
+def grid(stride: int, input_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the (h, w) cells of a level: its convolutions round up where a side is no multiple of the stride."""
+    return -(-input_size[0] // stride), -(-input_size[1] // stride)
+
+
 def choose(
     scores: NDArray[np.float32],
     class_ids: NDArray[np.int64],

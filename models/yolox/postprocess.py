@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from ..ops.boxes import clip_boxes
-from ..ops.detector import DetectorParams, choose
+from ..ops.detector import DetectorParams, choose, grid
 from ..ops.scores import lowest_logit, make_detections, sigmoid
 
 if TYPE_CHECKING:
@@ -69,6 +69,18 @@ class _Candidates(NamedTuple):
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     margins: NDArray[np.float32]
+
+
+def output_shapes(
+    params: PostprocessParams, labels: Sequence[str], input_size: tuple[int, int]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each output for one image; see `ModelSpec.output_shapes`."""
+    channels = {"cls": len(labels), "reg": 4, "obj": 1}
+    return {
+        f"{name}_{level}": (count, *grid(stride, input_size))
+        for level, stride in enumerate(params.strides)
+        for name, count in channels.items()
+    }
 
 
 def postprocess(

@@ -10,7 +10,7 @@ A backend is one module and one row of the table in `registry`. The module has t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ...errors import BackendError
 from ...models.spec import Signature
@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 
 # The signature of a network whose inputs and outputs nobody named.
 UNNAMED = Signature((), ())
+
+
+class Declared(NamedTuple):
+    """What a file says about a tensor.
+
+    Attributes:
+        dtype: "float32", or the runtime's word for another type.
+        shape: Its sides, None for one that is open.
+
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...]
 
 
 class Backend(Protocol):
@@ -95,3 +108,11 @@ def unavailable(name: str, reason: str) -> BackendError:
     """
     cause, _, hint = reason.partition("\n")
     return BackendError(f"backend {name} is not available: {cause}", hint)
+
+
+class FileBackend(Backend, Protocol):
+    """A backend that runs a file, and knows what the file says about its tensors before it runs."""
+
+    @property
+    def declared(self) -> Mapping[str, Declared]:
+        """Type and shape of the inputs and outputs, by name; empty where the runtime does not tell."""

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import ArtifactError, BackendError
-from .base import shapes_of
+from .base import Declared, shapes_of
 from .providers import CPU, RECORD, check_used, resolve_providers
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class OnnxBackend:
         settings: Where providers were chosen: them, and how many operators run on which; ``optimised`` where it is not.
         inputs: Names of the file's inputs.
         outputs: Names of the file's outputs.
+        declared: Type and shape of both, by name.
 
     """
 
@@ -107,8 +108,9 @@ class OnnxBackend:
         if providers is not None:
             self.device = ",".join(dict.fromkeys(providers))
             self.settings |= {"providers": self._session.get_providers(), "placement": dict(placed)}
-        self.inputs = tuple(entry.name for entry in self._session.get_inputs())
-        self.outputs = tuple(entry.name for entry in self._session.get_outputs())
+        entries = self._session.get_inputs(), self._session.get_outputs()
+        self.inputs, self.outputs = (tuple(entry.name for entry in side) for side in entries)
+        self.declared = {entry.name: _declared(entry) for side in entries for entry in side}
         self._ran: set[tuple[tuple[int, ...], ...]] = set()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -159,6 +161,12 @@ def open_backend(
 ) -> OnnxBackend:
     """Open the backend on a file, which has its own signature; see `OnnxBackend`."""
     return OnnxBackend(runnable, device, threads, providers, optimised=optimised)
+
+
+def _declared(entry: Any) -> Declared:  # noqa: ANN401
+    """Return what the file says about an input or an output."""
+    dtype = "float32" if entry.type == "tensor(float)" else str(entry.type)
+    return Declared(dtype, tuple(side if isinstance(side, int) else None for side in entry.shape))
 
 
 def _first_line(error: BaseException) -> str:

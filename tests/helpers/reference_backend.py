@@ -41,6 +41,7 @@ class ReferenceBackend:
         self.inputs = tuple(self._evaluator.input_names)
         self.outputs = tuple(self._evaluator.output_names)
         self.settings: dict[str, Any] = {}
+        self.declared: dict[str, Any] = {}
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return dict(zip(self.outputs, self._evaluator.run(None, dict(inputs)), strict=True))

@@ -42,7 +42,6 @@ def test_clean_export_passes(small, tmp_path):
         ("preprocess", {"pad_value": 0}),
         ("preprocess", {"mean": [0.0, 0.0, 0.0]}),
         ("preprocess", {"rounding": "down", "input_size": [160, 160], "box_scale": "ratio"}),
-        ("postprocess", {"strides": [8, 16, 64]}),
         ("postprocess", {"activation": "none"}),
         ("postprocess", {"iou_threshold": 0.3}),
     ],
@@ -52,6 +51,14 @@ def test_wrong_seal_is_seen_in_decoded_results(small, tmp_path, part, changes):
     assert record["verdict"] == "failed"
     assert failed(record, "decoded")
     assert [entry["what"] for entry in failed(record, "seal")] == [part]
+
+
+def test_wrong_strides_are_refused_before_anything_is_decoded(small, tmp_path):
+    record = small.verify(tmp_path, small.with_sealed("postprocess", strides=[8, 16, 64]))
+    assert record["verdict"] == "failed"
+    (entry,) = failed(record, "run")
+    assert "cls_2 is (any, 3, 5, 5), it should be (any, 3, 3, 3)" in entry["reasons"][0]
+    assert [entry["what"] for entry in failed(record, "seal")] == ["postprocess"]
 
 
 def test_wrong_threshold_is_seen_in_decoded_results(small, tmp_path):

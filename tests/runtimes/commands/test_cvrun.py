@@ -25,6 +25,7 @@ from cvport.runtimes.commands.cvrun import cvrun
 from cvport.runtimes.kinds import drawing
 from cvport.runtimes.load import load
 from cvport.runtimes.sources import files
+from cvport.runtimes.versions import library_versions
 
 CONF = 0.15
 CVRUN = Path(sys.executable).parent / "cvrun"
@@ -64,6 +65,7 @@ def test_json_equals_the_predictor(run, nano_artifact, write_picture):
         "model": "yolox",
         "backend": "onnx",
         "device": "cpu",
+        "versions": library_versions(),
         "errors": [],
     }
     with load(nano_artifact.onnx, backend="onnx", score_threshold=CONF) as predictor:

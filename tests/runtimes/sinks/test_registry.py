@@ -12,6 +12,7 @@ from cvport import Classification, Detections, InputError, Landmarks, UsageError
 from cvport.runtimes.job import Timing
 from cvport.runtimes.sinks.base import Failure, Prediction, RunInfo
 from cvport.runtimes.sinks.registry import FORMATS, open_format
+from cvport.runtimes.versions import library_versions
 
 TWO = Detections(
     boxes=np.array([[1.25, 2.5, 30.0625, 40], [0, 0, 7.0004, 8]], np.float32),
@@ -53,6 +54,7 @@ def test_json_is_the_schema():
         "model": "yolox",
         "backend": "onnx",
         "device": "cpu",
+        "versions": library_versions(),
         "results": [
             {
                 "source": "photos/a.jpg",
@@ -99,6 +101,7 @@ def test_json_of_nothing():
         "model": "yolox",
         "backend": "torch",
         "device": "cuda:0",
+        "versions": library_versions(),
         "results": [],
         "errors": [],
     }

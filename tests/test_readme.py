@@ -101,3 +101,17 @@ def test_exit_codes_are_the_documented_ones():
     assert dict(zip(numbers, (cell.strip() for cell in table[2].strip("| ").split("|")), strict=True)) == documented
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.CvportError)]
     assert {kind.exit_code for kind in kinds} == {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_the_chinese_page_shows_the_same_commands_and_models():
+    page = (Path(__file__).parents[1] / "README.zh-CN.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:    |\$ ).+$", page.replace("\n    print", "\n  print"), flags=re.M)
+    assert len(lines) > 15
+    for line in lines:
+        assert line in README, line
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.S):
+        assert block in README
+    models = re.findall(r"^\| (`\w+`) \|.*\| (.*) \|$", page, flags=re.M)
+    assert [name for name, _ in models] == re.findall(r"^\| (`\w+`) \| .*\| (?:`|no known)", README, flags=re.M)
+    for target in re.findall(r"\]\((docs/[^)]+)\)", page):
+        assert (Path(__file__).parents[1] / target).is_file()

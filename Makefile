@@ -45,7 +45,8 @@ bench: $(STAMP)
 	$(BIN)/pip install --quiet --no-deps rtmlib==0.0.15
 	PYTHONPATH=tests $(BIN)/python -m bench
 
-# What the gate sees of faults planted at random, and whether it raises false alarms: some 20 minutes, can be continued.
+# What the gate sees of faults planted at random, whether it raises false alarms, and whether the search names the operator:
+# an hour or so, can be continued.
 mutation: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m mutation run
 	PYTHONPATH=tests $(BIN)/python -m mutation clean

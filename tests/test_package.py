@@ -421,3 +421,11 @@ def test_running_on_onnx_works_without_torch_and_onnx(nano_artifact, tmp_path, m
     code = ONLY + "sys.argv.pop(1)\n" + RUN
     out = python(code, allowed, "-m", nano_artifact.onnx, "--backend", "onnx", "a.png")
     assert out.startswith("a.png  60x40  ")
+
+
+def test_hooks_before_a_commit_are_those_of_ci():
+    root = Path(__file__).parents[1]
+    entries = re.findall(r"entry: (.+)", (root / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    recipes = [re.search(rf"^{target}:.*\n((?:\t.*\n)+)", makefile, flags=re.M)[1] for target in ("lint", "types")]
+    assert entries == "".join(recipes).replace("\t$(BIN)", ".venv/bin").splitlines()

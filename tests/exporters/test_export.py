@@ -106,6 +106,14 @@ def test_same_weights_give_the_same_bytes(small, make_small):
     assert again.onnx == small.onnx
 
 
+def test_the_whole_folder_is_the_same_in_two_places(quick, weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    folders = [export("yolox", weights=weights, output=tmp_path / name, options=OPTIONS).folder for name in ("a", "b")]
+    first, second = map(snapshot, folders)
+    assert len(first) == 6
+    assert [name for name in first if first[name] != second.get(name)] == []
+
+
 def test_failure_is_rejected_with_its_evidence(published, weights, tmp_path, monkeypatch):
     before = snapshot(published.folder)
     spoil(monkeypatch)

@@ -37,7 +37,6 @@ def test_clean_export_passes_and_every_output_is_informative(made, tmp_path):
         ("preprocess", {"mean": [123.675, 116.28, 103.53]}),
         ("preprocess", {"std": [1.0, 1.0, 1.0]}),
         ("postprocess", {"prior_offset": 0.5}),
-        ("postprocess", {"strides": [8, 16, 32, 32]}),
         ("postprocess", {"iou_threshold": 0.2}),
     ],
     ids=str,
@@ -48,6 +47,13 @@ def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path
     assert failed(record, "decoded")
     assert not failed(record, "tensors")
     assert failed_names(record, "seal") == [part]
+
+
+def test_strides_of_another_network_are_refused(made, tmp_path):
+    record = made.verify(tmp_path, made.with_sealed("postprocess", strides=[8, 16, 32, 32]))
+    assert record["verdict"] == "failed"
+    assert "cls_score_3 is (any, 3, 3, 3), it should be (any, 3, 6, 6)" in failed(record, "run")[0]["reasons"][0]
+    assert failed_names(record, "seal") == ["postprocess"]
 
 
 def test_a_fault_in_the_reference_leg_is_seen_too(made, tmp_path):

@@ -14,6 +14,9 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_ty
 TYPE_CHECKING = False
 _T = TypeVar("_T")
 
+# An input of this size has 0.8 GB; the largest of these networks was trained at 640.
+MOST_PIXELS_A_SIDE = 8192
+
 
 @dataclass(frozen=True)
 class Params:
@@ -136,6 +139,8 @@ def check_size(size: tuple[int, int]) -> None:
     """Refuse an (H, W) that is no size of an image, with a ValueError."""
     if min(size) < 1:
         raise ValueError(f"input size {size} is not positive")
+    if max(size) > MOST_PIXELS_A_SIDE:
+        raise ValueError(f"input size {size} has a side over {MOST_PIXELS_A_SIDE} pixels")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import UsageError, did_you_mean
 from .lazy import import_torch, resolve
+from .params import MOST_PIXELS_A_SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -394,4 +395,9 @@ class ModelSpec:
             raise UsageError(
                 f"input size {height},{width} does not fit {self.name}",
                 f"Give sides that are multiples of {self.stride}.",
+            )
+        if options.input_size and max(options.input_size) > MOST_PIXELS_A_SIDE:
+            height, width = options.input_size
+            raise UsageError(
+                f"input size {height},{width} is too large", f"Give sides of at most {MOST_PIXELS_A_SIDE} pixels."
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import logging
 import pickle
 import re
@@ -15,6 +15,8 @@ import numpy as np
 
 from ...errors import WeightsError
 from ..lazy import import_torch
+from .archive import check_archive, printable
+from .config import folder_config, own_config
 from .digest import sha256_file
 
 if TYPE_CHECKING:
@@ -31,6 +33,12 @@ SUFFIXES = (*PICKLED, ".safetensors")
 _WRAPPERS = ("state_dict", "model", "net", "model_state_dict")
 # Prefixes that wrapping modules put before each key: DataParallel, torch.compile, averaging and Lightning.
 _PREFIXES = ("module.", "_orig_mod.", "avg_model.", "model.")
+_MOST_PREFIXES = 16
+_LONGEST_KEY = 500
+# Tied weights stand in a file once and in its state dict several times; more than that is no network.
+_MOST_EXPANDED = 16
+_ALWAYS_FINE = 64 << 20
+_AGAIN = "Save the network's own state dict again: torch.save(model.state_dict(), FILE)"
 
 
 @dataclass(frozen=True)
@@ -94,16 +102,19 @@ def read_checkpoint(path: Path, origin: str) -> Checkpoint:
         WeightsError: Nothing is there, or it cannot be read.
 
     """
-    config = _folder_config(path) if path.is_dir() else {}
+    config = folder_config(path) if path.is_dir() else {}
     path = find_checkpoint(path, origin)
     _log.info("reading %s", path)
+    safe = path.suffix.lower() == ".safetensors"
     try:
         digest = sha256_file(path)
+        stored = path.stat().st_size if safe else check_archive(path)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}", "Check the file and its permissions.") from error
-    content = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_pickle(path)
-    state, wrapper, own_config = unwrap(content, path)
-    return Checkpoint(state, origin, digest, wrapper, own_config or config)
+    content = _read_safetensors(path) if safe else _read_pickle(path)
+    state, wrapper, own = unwrap(content, path)
+    _check_expanded(state, stored, path)
+    return Checkpoint(state, origin, digest, wrapper, own or config)
 
 
 def _weights_in(folder: Path) -> Path:
@@ -119,23 +130,6 @@ def _weights_in(folder: Path) -> Path:
     return found[0]
 
 
-def _folder_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration beside a checkpoint: Hugging Face's config.json, ModelScope's configuration.json.
-
-    ModelScope's mirrors of Hugging Face's models hold both; the second then says little, and wins where both speak.
-    """
-    config: dict[str, Any] = {}
-    for name in ("config.json", "configuration.json"):
-        try:
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"cannot read {folder / name}: {error}", "Mend or remove that file.") from error
-        config |= _plain(content) if isinstance(content, dict) else {}
-    return config
-
-
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     import_torch()
     from safetensors import SafetensorError
@@ -143,7 +137,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return dict(load_file(path))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, LookupError, RuntimeError) as error:
         raise WeightsError(
             f"{path} is not a safetensors file: {error}", "Download or save it again; it may be cut short."
         ) from error
@@ -201,10 +195,9 @@ def unwrap(content: object, path: Path | str) -> tuple[dict[str, Tensor], str, d
         (EasyCV's ``meta.config`` where it is JSON; its training files hold Python text there, which is left alone).
 
     Raises:
-        WeightsError: There is no state dict in it.
+        WeightsError: There is no state dict in it, or one with keys or tensors that no network has.
 
     """
-    torch = import_torch()
     wrapper = ""
     inner = content
     if isinstance(content, Mapping):
@@ -214,39 +207,67 @@ def unwrap(content: object, path: Path | str) -> tuple[dict[str, Tensor], str, d
         raise WeightsError(
             f"{path} holds a {type(inner).__name__}, not a state dict", "Save model.state_dict() instead."
         )
-    state = {str(key): value for key, value in inner.items() if isinstance(value, torch.Tensor)}
+    state = _checked_tensors(inner, path)
     if not state:
-        keys = ", ".join(map(str, list(inner)[:5])) or "nothing"
+        keys = ", ".join(_shown(key) for key in itertools.islice(inner, 5)) or "nothing"
         raise WeightsError(f"{path} holds no tensors (it has: {keys})", f"Known wrappings: {', '.join(_WRAPPERS)}.")
     meta = content.get("meta") if isinstance(content, Mapping) else None
-    config = _parse_config(meta.get("config")) if isinstance(meta, Mapping) else {}
-    return _strip_prefixes(state), wrapper, config
+    config = own_config(meta.get("config"), path) if isinstance(meta, Mapping) else {}
+    return _strip_prefixes(state, path), wrapper, config
 
 
-def _strip_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Drop the prefixes of wrapping modules; an averaged copy of the network wins over the plain one beside it."""
-    for prefix in _PREFIXES:
-        stripped = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        if stripped:
-            return _strip_prefixes(stripped)
+def _shown(key: object) -> str:
+    """Return a key for a message; a key that is a container may be of any size."""
+    return printable(str(key)) if isinstance(key, str | int | float) else f"a {type(key).__name__}"
+
+
+def _checked_tensors(inner: Mapping[Any, Any], path: Path | str) -> dict[str, Tensor]:
+    """Return the tensors of a state dict by key.
+
+    Raises:
+        WeightsError: A key is no plain text, or a tensor has no values that could be copied one by one.
+
+    """
+    torch = import_torch()
+    state = {}
+    for key, value in inner.items():
+        if not isinstance(value, torch.Tensor):
+            continue
+        if not isinstance(key, str):
+            raise WeightsError(
+                f"{path} has a tensor under a key that is no text but of type {type(key).__name__}", _AGAIN
+            )
+        if not key.isprintable() or len(key) > _LONGEST_KEY:
+            raise WeightsError(f"{path} has a tensor under the key '{printable(key)}', which no network has", _AGAIN)
+        if kind := _without_values(value):
+            raise WeightsError(f"{path}: {printable(key)} is a {kind} tensor, which is not supported", _AGAIN)
+        state[key] = value
     return state
 
 
-def _parse_config(config: object) -> dict[str, Any]:
-    if isinstance(config, str):
-        try:
-            config = json.loads(config)
-        except ValueError:
-            return {}
-    return _plain(config) if isinstance(config, Mapping) else {}
+def _without_values(value: Tensor) -> str:
+    """Return what kind of tensor has no plain numbers in memory, else an empty string."""
+    if value.is_meta:
+        return "meta"
+    if value.is_quantized:
+        return "quantised"
+    if value.is_nested or str(value.layout) != "torch.strided":
+        return "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+    return "" if value.device.type == "cpu" else value.device.type
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Undo jsonplus, which writes a tuple as ``{"__class__": "tuple", "__value__": [...]}``."""
-    if isinstance(value, Mapping):
-        if "__value__" in value:
-            return _plain(value["__value__"])
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
+def _check_expanded(state: Mapping[str, Tensor], stored: int, path: Path) -> None:
+    """Refuse tensors whose strides make much of little: a copy of them would take memory without end."""
+    size = sum(value.numel() * value.element_size() for value in state.values())
+    if size > _ALWAYS_FINE + _MOST_EXPANDED * stored:
+        raise WeightsError(f"{path} holds {stored:,} bytes, and its tensors claim to have {size:,}", _AGAIN)
+
+
+def _strip_prefixes(state: dict[str, Tensor], path: Path | str) -> dict[str, Tensor]:
+    """Drop the prefixes of wrapping modules; an averaged copy of the network wins over the plain one beside it."""
+    for _ in range(_MOST_PREFIXES):
+        prefix = next((prefix for prefix in _PREFIXES if any(key.startswith(prefix) for key in state)), None)
+        if prefix is None:
+            return state
+        state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    raise WeightsError(f"{path}: {printable(next(iter(state)))} is wrapped over {_MOST_PREFIXES} times", _AGAIN)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import WeightsError
 from ..labels import choose_labels
+from ..params import MOST_PIXELS_A_SIDE
 from ..spec import Plan, VariantOptions
 from ..weights.keys import shapes_of
 from .postprocess import PostprocessParams
@@ -65,6 +66,11 @@ def _input_size(config: Mapping[str, Any], variant: Variant, options: VariantOpt
     scale = _step(config, "Resize").get("img_scale") or config.get("img_scale")
     if isinstance(scale, list) and len(scale) == 2 and all(isinstance(side, int) and side > 0 for side in scale):  # noqa: PLR2004
         # mmcv writes (width, height); these configs are square, and a side that does not fit the strides is rounded up.
+        if max(scale) > MOST_PIXELS_A_SIDE:
+            raise WeightsError(
+                f"the checkpoint's config asks for an input with a side over {MOST_PIXELS_A_SIDE} pixels",
+                "Choose a size on purpose: --input-size H,W",
+            )
         width, height = (math.ceil(side / STRIDE) * STRIDE for side in scale)
         return (height, width), "checkpoint config"
     return (_SMALL_SIZE if variant.size in ("nano", "tiny") else _SIZE), "model default"
@@ -118,7 +124,8 @@ def _three(values: object, default: tuple[float, float, float]) -> tuple[float, 
 def _step(config: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """Return the step of the test pipeline whose type is *kind*, with or without mmcv's or EasyCV's MM prefix."""
     dataset = _mapping(_mapping(config.get("dataset")).get("val"))
-    pipeline = config.get("test_pipeline") or dataset.get("pipeline") or ()
+    pipeline = config.get("test_pipeline") or dataset.get("pipeline")
+    pipeline = pipeline if isinstance(pipeline, list) else ()
     steps = (step for step in pipeline if isinstance(step, Mapping))
     return next((step for step in steps if step.get("type") in (kind, f"MM{kind}")), {})
 

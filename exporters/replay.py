@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from ..errors import ParityFailed
+from ..errors import ArtifactError, ParityFailed
 from ..models.weights.digest import sha256_file
 from ..runtimes.commands.console import run_command
-from ..runtimes.seal import read_seal
+from ..runtimes.seal import Seal, read_seal
 from .gate.evidence import evidence_arrays, rebuild_reference
 from .gate.legs import LEGS, LegRun, Subject
+from .gate.stored import read_arrays, told_as_damage
 from .gate.verify import verify
 from .report.record import Record, comparison_of, make_record, read_record
 from .report.text import render
@@ -36,6 +37,9 @@ sys.exit(main(Path(__file__).parent / "{name}"))
 '''
 
 
+_NO_NETWORK = "it builds on the network"
+
+
 def save_evidence(folder: Path, onnx_name: str, reference: Reference) -> None:
     """Write the images, network inputs and PyTorch outputs of every case, and the script that uses them."""
     np.savez_compressed(folder / "inputs.npz", **evidence_arrays(reference))
@@ -50,16 +54,20 @@ def replay(onnx_path: Path) -> Record:
 
     """
     before = read_record(onnx_path.with_name("parity.json"))
-    with np.load(onnx_path.with_name("inputs.npz")) as arrays:
-        reference = rebuild_reference(arrays, before.to_dict(), before.seal)
-    subject = Subject(reference, file=onnx_path)
-    runs = [leg.run(leg, subject) if leg.needed else LegRun(leg, "not run", "it builds on the network") for leg in LEGS]
     sealed = json.loads(read_seal(onnx_path).to_json())
     digest = sha256_file(onnx_path)
-    # What the file consists of was compared with the network, which is not here; it holds for the same bytes.
-    kept = [comparison_of(entry) for entry in before.comparisons if entry.tier == "structure"]
-    structure = kept if digest == before.onnx_sha256 else []
-    return make_record(verify(before.seal, sealed, subject, runs, structure), digest, before.decided_by)
+    stored = onnx_path.with_name("inputs.npz")
+    if not stored.exists():
+        raise ArtifactError(f"no such file: {stored}", "Only folders of rejected exports can be replayed.")
+    with told_as_damage(f"the evidence in {onnx_path.parent}", "Export the model again: cvexport MODEL"):
+        Seal.from_json(json.dumps(before.seal), "the recorded seal")
+        reference = rebuild_reference(read_arrays(stored), before.to_dict(), before.seal)
+        subject = Subject(reference, file=onnx_path)
+        runs = [leg.run(leg, subject) if leg.needed else LegRun(leg, "not run", _NO_NETWORK) for leg in LEGS]
+        # What the file consists of was compared with the network, which is not here; it holds for the same bytes.
+        kept = [comparison_of(entry) for entry in before.comparisons if entry.tier == "structure"]
+        structure = kept if digest == before.onnx_sha256 else []
+        return make_record(verify(before.seal, sealed, subject, runs, structure), digest, before.decided_by)
 
 
 def main(onnx_path: Path) -> int:

@@ -11,6 +11,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...errors import ArtifactError
 from ...models.registry import get_model
 from ...models.weights.digest import sha256_file
@@ -26,6 +28,7 @@ from .legs import LEGS, Leg, LegRun, Subject
 from .probes import all_cases
 from .reference import decode_again, make_reference
 from .rounding import rounding_from_dict
+from .stored import check_array, told_as_damage
 from .verify import verify
 
 if TYPE_CHECKING:
@@ -135,12 +138,11 @@ def complete(onnx_path: Path, capture_path: Path, lang: str = "en") -> Record:
     before = read_record(folder / "parity.json")
     seal = json.loads(read_seal(onnx_path).to_json())
     check_belongs(capture, seal, onnx_path)
-    reference = rebuild_reference(capture.arrays, capture.meta, capture.meta["seal"])
-    effect = [rounding_from_dict(entry, reference.spec.kind) for entry in capture.meta["hf32_effect"]]
-    subject = Subject(reference, file=onnx_path, stored_effect=effect)
     captured = {leg.name: replace(leg, run=_from_capture(capture)) for leg in _device_legs()}
-    rows = [captured.get(leg.name, leg) for leg in LEGS if leg.needed or leg.name in captured]
-    verification = verify(seal, None, subject, [row.run(row, subject) for row in rows])
+    with told_as_damage(capture_path, "Make it again on the machine with the device: cvexport capture"):
+        subject = _stored_subject(capture, onnx_path)
+        rows = [captured.get(leg.name, leg) for leg in LEGS if leg.needed or leg.name in captured]
+        verification = verify(seal, None, subject, [row.run(row, subject) for row in rows])
     legs = {run.leg.name: leg_entry(verification, run) for run in verification.legs if run.leg.name in captured}
     entries = [entry for entry in comparison_entries(verification) if entry.legs.partition("-")[2] in captured]
     kept = [entry for entry in before.comparisons if entry.legs.partition("-")[2] not in captured]
@@ -156,15 +158,27 @@ def complete(onnx_path: Path, capture_path: Path, lang: str = "en") -> Record:
     return record
 
 
+def _stored_subject(capture: Capture, onnx_path: Path) -> Subject:
+    """Return what a capture was made of, to be compared with a file."""
+    reference = rebuild_reference(capture.arrays, capture.meta, capture.meta["seal"])
+    effect = [rounding_from_dict(entry, reference.spec.kind) for entry in capture.meta["hf32_effect"]]
+    names = set(reference.spec.output_names)
+    if len(effect) != len(reference.cases) or any(set(entry.tensors) != names for entry in effect):
+        raise ValueError("the effect of HF32 is not that of these cases and outputs")
+    return Subject(reference, file=onnx_path, stored_effect=effect)
+
+
 def _from_capture(capture: Capture) -> Callable[[Leg, Subject], LegRun]:
     """Return a way to run a device's leg: its outputs as stored, its results decoded from them again."""
 
     def run(leg: Leg, subject: Subject) -> LegRun:
         npu, reference = capture.meta["npu"], subject.reference
-        names = reference.spec.output_names
         outputs = [
-            {name: capture.arrays[f"{i}/npu/{leg.precision}/{name}"] for name in names}
-            for i in range(len(reference.cases))
+            {
+                name: check_array(name, capture.arrays[f"{i}/npu/{leg.precision}/{name}"], np.float32, expected.shape)
+                for name, expected in case.outputs.items()
+            }
+            for i, case in enumerate(reference.cases)
         ]
         return LegRun(
             leg,

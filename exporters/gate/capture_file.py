@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from ...errors import ArtifactError, WeightsError
 from ...models.weights.digest import sha256_file
+from .stored import DAMAGE, read_arrays, told_as_damage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,18 +73,41 @@ class Capture:
         if not path.exists():
             raise ArtifactError(f"no such file: {path}", "Check the path; cvexport capture writes one.")
         try:
-            with np.load(path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
+            arrays = read_arrays(path)
             digest = arrays.pop(_DIGEST).tobytes().hex()
             capture = cls(json.loads(arrays.pop(_META).tobytes()), arrays)
             version = capture.meta["schema_version"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+            found = capture.digest
+        except DAMAGE as error:
             raise ArtifactError(f"{path} is no capture, or a damaged one: {error}", again) from error
-        if digest != capture.digest:
+        if digest != found:
             raise ArtifactError(f"{path} was altered: its content does not have the SHA-256 it was sealed with", again)
         if version != SCHEMA_VERSION:
             raise ArtifactError(f"{path} has schema {version!r}, this version reads {SCHEMA_VERSION}", again)
+        with told_as_damage(path, again):
+            _check_meta(capture)
         return capture
+
+
+def _check_meta(capture: Capture) -> None:
+    """Refuse a description without the parts that every capture has, with a ValueError, TypeError or KeyError."""
+    meta = capture.meta
+    parts = (("seal", dict), ("cases", list), ("noise_floor", dict), ("limits", dict), ("environment", dict))
+    for name, kind in (*parts, ("hf32_effect", list), ("npu", dict)):
+        if not isinstance(meta[name], kind):
+            raise TypeError(f"{name} is {meta[name]!r}")
+    texts = [meta["npu"]["device"], meta["seal"]["model"], meta["seal"]["weights"]["sha256"]]
+    texts += [] if meta["onnx_sha256"] is None else [meta["onnx_sha256"]]
+    texts += [text for pair in meta["environment"].items() for text in pair]
+    missing = [name for name in SHARED if name not in meta["seal"]]
+    if missing or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{', '.join(missing) or 'a name'} is missing or is no text")
+    if not all(isinstance(meta["npu"]["settings"][precision], dict) for precision in ("strict", "production")):
+        raise ValueError("the settings of the device are no object")
+    if (taps := meta.get("taps")) is not None:
+        for name in (f"tap_input/{taps['input']}", *(f"tap/{name}" for name in taps["values"])):
+            if not np.issubdtype(capture.arrays[name].dtype, np.number):
+                raise ValueError(f"{name} is no array of numbers")
 
 
 def check_belongs(capture: Capture, seal: Mapping[str, Any], onnx_path: Path, *, same_file: bool = True) -> None:

@@ -14,6 +14,7 @@ from ...runtimes.kinds.registry import get_kind
 from ...runtimes.parity.limits import SMALLEST_RELATIVE, Limits, TensorLimit, widest
 from ...runtimes.parity.tensors import TensorStats, measure_tensor
 from .kinds.registry import get_gate_kind
+from .stored import check_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,6 +47,9 @@ _SMALLEST_RMS = 2 * 2.0**-24
 _DROPPED_BITS = 13
 
 
+_NO_JSON_NUMBERS = ("nan", "inf", "-inf")
+
+
 class Rounding(NamedTuple):
     """How the reference differs from another computation of its network, in one case or in several.
 
@@ -75,7 +79,10 @@ def rounding_from_dict(content: Mapping[str, Any], kind: str) -> Rounding:
     tensors = {name: stats_from_dict(stats) for name, stats in content["tensors"].items()}
     decoded = content["decoded"]
     limits = None if decoded is None else decoded_from_dict(decoded, kind)
-    return Rounding(tensors, dict(content["sizes"]), limits, content["textured"])
+    sizes = dict(content["sizes"])
+    if set(sizes) != set(tensors) or not all(type(size) is int and size > 0 for size in sizes.values()):
+        raise ValueError(f"sizes of {sorted(tensors)} are {sizes}")
+    return Rounding(tensors, sizes, limits, bool(content["textured"]))
 
 
 def algebra_from_dict(content: Mapping[str, Any]) -> Algebra | None:
@@ -99,7 +106,9 @@ def stats_from_dict(content: Mapping[str, Any]) -> TensorStats:
 
 def numbers(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return figures as they were: JSON has no NaN and no infinity, records hold them as strings."""
-    return {key: float(value) if value in ("nan", "inf", "-inf") else value for key, value in content.items()}
+    figures = {key: float(value) if value in _NO_JSON_NUMBERS else value for key, value in content.items()}
+    check_numbers("a record", figures)
+    return figures
 
 
 class Algebra(NamedTuple):

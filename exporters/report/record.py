@@ -194,7 +194,7 @@ class Record:
         if content.pop("schema_version") == 1:
             content = _from_version_1(content)
         content["legs"] = {name: LegEntry(**_tuples(leg)) for name, leg in content["legs"].items()}
-        content["comparisons"] = tuple(Entry(**_tuples(entry)) for entry in content["comparisons"])
+        content["comparisons"] = tuple(_checked(Entry(**_tuples(entry))) for entry in content["comparisons"])
         content["cases"] = tuple(content["cases"])
         content["notes"] = tuple(content.get("notes", ()))
         return cls(**content)
@@ -277,6 +277,15 @@ def environment() -> dict[str, str]:
     return {**versions, "python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
 
 
+def _checked(entry: Entry) -> Entry:
+    """Return an entry whose texts are texts and whose figures have names, else raise a TypeError."""
+    texts = (entry.legs, entry.tier, entry.case, entry.what, entry.verdict, *entry.reasons, *entry.borderline)
+    tables = (entry.figures, entry.limits, entry.histogram, *entry.rows)
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
+        raise TypeError(f"the comparison {entry.what!r} is not as it was recorded")
+    return entry
+
+
 def read_record(path: Path) -> Record:
     """Read a parity.json.
 
@@ -296,7 +305,7 @@ def read_record(path: Path) -> Record:
         return Record.from_dict(content)
     except FileNotFoundError as error:
         raise ArtifactError(f"no such file: {path}", again) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArtifactError(f"cannot read {path}: {error}", again) from error
 
 

@@ -25,10 +25,15 @@ if TYPE_CHECKING:
 
 _SCRIPT = '''"""Run the failed comparison again: the stored inputs and PyTorch outputs against {name}.
 
-Needs cvport and its base install; PyTorch is not needed. Exit code 6 if it fails as it did.
+Needs cvport and its base install; PyTorch is not needed. Exit code 6 if it fails as it did. The same, without running
+this script: cvexport replay DIR
 """
 
 import sys
+
+if not sys.flags.safe_path:
+    del sys.path[0]  # this folder: a numpy.py that somebody put here must not be imported
+
 from pathlib import Path
 
 from cvport.exporters.replay import main

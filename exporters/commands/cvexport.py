@@ -37,6 +37,7 @@ from .doctor import render as render_doctor
 from .new import new
 from .options import json_option, lang_option, probes_option, tolerance_option
 from .parity import parity_command
+from .replay import replay_command
 from .verify import verify_command
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ def _comma_separated(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-for _command in (capture_command, parity_command, bisect_command, verify_command, new):
+for _command in (capture_command, parity_command, bisect_command, verify_command, replay_command, new):
     cvexport.add_command(_command)
 
 

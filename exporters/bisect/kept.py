@@ -35,7 +35,7 @@ feed = {entry.name: values[f"input/{entry.name}"] for entry in session.get_input
 names = [entry.name for entry in session.get_outputs()]
 worst = 0.0
 for name, value in zip(names, session.run(names, feed)):
-    error = float(abs(value - values[f"output/{name}"]).max())
+    error = float(abs(value.astype(float) - values[f"output/{name}"].astype(float)).max())
     worst = worst if error <= worst else error  # also where it is not a number
     print(f"{name}: differs by {error:.3g}, limit {float(values['limit']):.3g}")
 sys.exit(0 if worst <= float(values["limit"]) else 6)

@@ -12,7 +12,7 @@ import numpy as np
 from .graph import find_cuts
 from .kept import keep_group
 from .pairs import Request, open_pair
-from .search import Search, worst_inputs
+from .search import Search, largest_difference, worst_inputs
 from .stages import stage_after, stage_before
 
 if TYPE_CHECKING:
@@ -206,8 +206,8 @@ def _curve(search: Search, pair: Pair, cuts: Sequence[Cut], inputs: Mapping[str,
         (right,), (other,) = pair.reference.run([inputs], names), pair.candidate.run([inputs], names)
         search.runs += 2
         for after, node, name in group:
-            error = float(abs(right[name] - other[name]).max()) if right[name].shape == other[name].shape else np.inf
-            largest = float(abs(right[name]).max()) or 1.0
+            error = largest_difference(right[name], other[name])
+            largest = float(abs(right[name]).max(initial=0)) or 1.0
             points.append(Point(after, node, name, error, error / largest))
     return tuple(points)
 

@@ -222,6 +222,14 @@ class Search:
         return found
 
 
+def largest_difference(first: Array, second: Array) -> float:
+    """Return how far two values of any type are apart at most; infinitely where their shapes differ."""
+    if first.shape != second.shape:
+        return float("inf")
+    # Truth values cannot be subtracted, and small whole numbers would wrap.
+    return float(np.abs(first.astype(np.float64) - second.astype(np.float64)).max(initial=0.0))
+
+
 def worst_inputs(search: Search, rows: Sequence[Mapping[str, Array]]) -> tuple[Mapping[str, Array], Difference]:
     """Return the inputs on which the outputs differ by the largest share of their limits, and that difference."""
     names = search.reference.outputs
@@ -236,7 +244,7 @@ def worst_inputs(search: Search, rows: Sequence[Mapping[str, Array]]) -> tuple[M
     shares = []
     for first, second in zip(right, other, strict=True):
         with np.errstate(invalid="ignore"):
-            share = max(float(abs(first[name] - second[name]).max()) / limits[name] for name in names)
+            share = max(largest_difference(first[name], second[name]) / limits[name] for name in names)
         shares.append(share if np.isfinite(share) else np.inf)
     order = sorted(range(len(rows)), key=lambda index: -shares[index])[:_JUDGED]
     judged = [(rows[index], search.compare(rows[index], names)) for index in order]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from ...errors import WeightsError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 _SIGNATURE = b"PK\x03\x04"
 _CHUNK = 1 << 20
@@ -45,8 +48,7 @@ def check_archive(path: Path) -> int:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             _check_sizes(path, members)
-            for member in members:
-                _check_member(path, archive, member)
+            _check_sums(path, archive, members)
     # zipfile raises what the damaged place leads to: an encrypted member, an unknown compression, a broken stream.
     except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, EOFError, LookupError) as error:
         raise WeightsError(
@@ -69,6 +71,15 @@ def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
             f"{path} is refused: {what or f'{len(members)} members that unpack to {total / 1e9:.1f} GB'}",
             "Save the tensors alone, as PyTorch does: torch.save(model.state_dict(), FILE)",
         )
+
+
+def _check_sums(path: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> None:
+    if all(member.CRC == 0 for member in members):
+        # Written after torch.serialization.set_crc32_options(False).
+        _log.warning("%s was saved without checksums: damage of its tensors cannot be seen", path)
+        return
+    for member in members:
+        _check_member(path, archive, member)
 
 
 def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:

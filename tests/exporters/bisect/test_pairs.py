@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import onnx
 import pytest
 import torch
@@ -69,6 +72,29 @@ def test_foreign_files_can_be_compared_with_each_other(tmp_path):
     assert [operator.kind for operator in found.first.operators] == ["Abs"]
     with pytest.raises(ArtifactError, match="not float32"):
         bisect(foreign(tmp_path / "c.onnx", element=TensorProto.DOUBLE), against="onnx:unoptimised")
+
+
+def test_truth_values_between_the_operators_are_compared(tmp_path):
+    zero = helper.make_tensor("zero", TensorProto.FLOAT, (), [0.0])
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 4)) for name in ("x", "y")]
+
+    def write(kind):
+        steps = [("Less", ("x", "zero"), "small"), (kind, ("small",), "chosen"), ("Not", ("chosen",), "rest")]
+        nodes = [helper.make_node(kind, list(given), [made]) for kind, given, made in steps]
+        nodes += [helper.make_node("Where", ["rest", "x", "zero"], ["y"])]
+        model = helper.make_model(
+            helper.make_graph(nodes, "g", values[:1], values[1:], [zero]),
+            opset_imports=[helper.make_opsetid("", 18)],
+            ir_version=8,
+        )
+        onnx.save(model, path := tmp_path / f"{kind}.onnx")
+        return path
+
+    found = bisect(write("Identity"), against=str(write("Not")), output=tmp_path / "found")
+    assert [operator.kind for operator in found.first.operators] == ["Identity"]
+    assert (found.first.introduced.max_abs, found.first.inherited) == (1.0, 0.0)
+    replay = [sys.executable, "-I", str(found.folder / "replay.py")]
+    assert subprocess.run(replay, check=False, capture_output=True).returncode == 6
 
 
 def test_device_that_is_not_there(file, sealed_weights, no_torch_npu):

@@ -171,6 +171,17 @@ def test_a_flipped_tensor_is_named(tmp_path, state):
     assert "a/data/0 is damaged: it does not have the checksum it was saved with" in message(path)
 
 
+def test_a_file_without_checksums_is_read_and_told(tmp_path, state, caplog):
+    path = tmp_path / "none.pth"
+    torch.serialization.set_crc32_options(False)
+    try:
+        save(state, path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert outcome(path, state) == "same"
+    assert "without checksums" in caplog.text
+
+
 @pytest.mark.parametrize("data", [bytes(50_000_000), b""])
 def test_zip_bombs(tmp_path, state, data, monkeypatch):
     path = tmp_path / "a.pth"

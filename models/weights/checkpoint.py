@@ -15,6 +15,7 @@ import numpy as np
 
 from ...errors import WeightsError
 from ..lazy import import_torch
+from ..regular import special_kind
 from .archive import check_archive, printable
 from .config import folder_config, own_config
 from .digest import sha256_file
@@ -71,7 +72,7 @@ def find_checkpoint(path: Path, origin: str) -> Path:
         origin: The value that named the path, for messages.
 
     Raises:
-        WeightsError: Nothing is there, or no checkpoint by its name.
+        WeightsError: Nothing is there, no file, or no checkpoint by its name.
 
     """
     file = _weights_in(path) if path.is_dir() else path
@@ -80,6 +81,8 @@ def find_checkpoint(path: Path, origin: str) -> Path:
             f"no weights at {origin}",
             "Give an existing file or folder, ms:ORG/MODEL, hf:ORG/MODEL, sample or seeded[:N].",
         )
+    if (kind := special_kind(file)) is not None:
+        raise WeightsError(f"{file} is {kind}, not a file", "Give a file, or save to one what it gives.")
     suffix = file.suffix.lower()
     if suffix == ".onnx":
         raise WeightsError(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...errors import WeightsError
+from ..regular import special_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,8 @@ def folder_config(folder: Path) -> dict[str, Any]:
     config: dict[str, Any] = {}
     for name in ("config.json", "configuration.json"):
         path = folder / name
+        if (kind := special_kind(path)) is not None:
+            raise WeightsError(f"{path} is {kind}, not a file", _HINT)
         try:
             if path.stat().st_size > _LARGEST_FILE:
                 raise WeightsError(f"{path} is larger than {_LARGEST_FILE >> 20} MiB", _HINT)

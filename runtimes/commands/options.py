@@ -11,7 +11,7 @@ from ...errors import InputError, UsageError
 from ...models.spec import VariantOptions
 from ..load import load
 from ..sources.base import SourceOptions
-from ..sources.images import MAX_PIXELS
+from ..sources.decoding import BYTES_PER_PIXEL, MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,15 @@ source_options = option_group(
     click.option("--recursive", is_flag=True, help="Read the subfolders of folders too."),
     click.option("--vid-stride", type=click.IntRange(min=1), default=1, help="Of videos and cameras every N-th frame."),
     click.option("--allow-private", is_flag=True, help="Fetch images from addresses of private networks too."),
-    click.option("--max-pixels", type=click.IntRange(min=1), default=MAX_PIXELS, help="Refuse images of more pixels."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=MAX_PIXELS,
+        show_default=True,
+        help="Refuse images of more pixels, and those that take more memory to decode than so many pixels (at least "
+        "the default) of an ordinary format: "
+        f"{BYTES_PER_PIXEL} bytes each, {BYTES_PER_PIXEL * MAX_PIXELS // 10**6} MB by default.",
+    ),
 )
 verbosity_options = option_group(
     "Messages",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ...errors import InputError
-from .images import MAX_PIXELS
+from .decoding import MAX_PIXELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ class SourceOptions:
     """What a user wants of sources.
 
     Attributes:
-        max_pixels: Images of more pixels are not decoded.
+        max_pixels: Images of more pixels are not decoded, nor those that take too much memory for it; see `read_image`.
         recursive: Whether a folder's subfolders are read too.
         vid_stride: Of a video or camera every so many frames.
         allow_private: Whether addresses of private networks are fetched.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from ...errors import InputError
+from ...models.regular import special_kind
+from .decoding import MAX_PIXELS, check_size
+from .png import png_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,14 +21,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-SUFFIXES = frozenset(
-    (".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
-
+# Endings of the files that are looked for, and Pillow's name of the format behind each. Nothing else is decoded,
+# whatever a file is called: some of Pillow's other formats start programs, as EPS does with Ghostscript.
+_FORMATS = {
+    ".avif": "AVIF",
+    ".bmp": "BMP",
+    ".gif": "GIF",
+    ".jpeg": "JPEG",
+    ".jpg": "JPEG",
+    ".jp2": "JPEG2000",
+    ".pbm": "PPM",
+    ".pgm": "PPM",
+    ".png": "PNG",
+    ".ppm": "PPM",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+SUFFIXES = frozenset(_FORMATS)
 # Formats whose files may have several pages or frames.
 _SEVERAL = frozenset((".apng", ".avif", ".gif", ".png", ".tif", ".tiff", ".webp"))
-# An image of 100 megapixels takes 300 MB decoded; what is larger is more often an attack or an accident.
-MAX_PIXELS = 100_000_000
+_TILE = 1024
 
 
 def read_image(path: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS, name: str | None = None) -> NDArray[np.uint8]:
@@ -34,8 +50,10 @@ def read_image(path: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS, name: 
     EXIF orientation is applied, grey becomes three equal channels, transparency is dropped, 16 bits become the upper 8.
 
     Args:
-        path: A file of any format that Pillow reads, or its content.
-        max_pixels: Refuse an image of more pixels, by its header, before it is decoded.
+        path: A file of one of the formats that `SUFFIXES` are the endings of, whatever its own, or its content.
+        max_pixels: Refuse, by its header, an image of more pixels, and one whose decoding takes more memory than so
+            many pixels (or 100 megapixels, if that is more) do at 8 bytes each. Most formats take that or less;
+            progressive JPEG takes 12, TIFF 13, AVIF 16, WebP 18, JPEG 2000 20, and an image with several frames 24.
         name: What errors call it; None is the path.
 
     Returns:
@@ -46,6 +64,7 @@ def read_image(path: str | Path | BinaryIO, max_pixels: int = MAX_PIXELS, name: 
 
     """
     with _opened(path, max_pixels, name) as opened:
+        _check_whole(opened, path)
         return _upright(opened)
 
 
@@ -63,7 +82,9 @@ def read_frames(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[NDAr
     with _opened(path, max_pixels, None) as opened:
         for number in range(getattr(opened, "n_frames", 1)):
             opened.seek(number)
-            _check_size(str(path), opened.width, opened.height, max_pixels)
+            check_size(str(path), opened, max_pixels)  # a frame may be larger than the first
+            if number == 0:
+                _check_whole(opened, path)
             duration = float(opened.info.get("duration") or 0)
             yield _upright(opened.copy()), shown_ms / 1000
             shown_ms += duration
@@ -80,67 +101,94 @@ def count_frames(path: Path) -> int:
 
 @contextmanager
 def _opened(path: str | Path | BinaryIO, max_pixels: int, name: str | None) -> Iterator[Image]:
-    """Open an image of no more pixels, and turn what Pillow raises into an InputError, also while it is open."""
-    from PIL import Image, UnidentifiedImageError
+    """Open an image within the limit, and turn whatever Pillow raises into an InputError, also while it is open."""
+    from PIL import Image
 
     source = Path(path) if isinstance(path, str) else path
     shown = name or str(path)
+    _refuse_special(source, shown)
     try:
-        with _without_warnings():
-            Image.MAX_IMAGE_PIXELS = max(max_pixels, MAX_PIXELS)
-            with Image.open(source) as opened:
-                _check_size(shown, opened.width, opened.height, max_pixels)
-                yield opened
-    except FileNotFoundError as error:
-        raise InputError(f"no such file: {shown}", "Check the path.") from error
-    except Image.DecompressionBombError as error:
+        with _pillow_settings(max_pixels), Image.open(source, formats=tuple(set(_FORMATS.values()))) as opened:
+            check_size(shown, opened, max_pixels)
+            yield opened
+    except InputError:
+        raise
+    except Exception as error:  # what a decoder raises depends on the format, and on where the damage is
+        raise _reason(error, source, shown, max_pixels) from error
+
+
+def _refuse_special(source: Path | BinaryIO, shown: str) -> None:
+    kind = special_kind(source) if isinstance(source, Path) else None
+    if kind is not None:
+        raise InputError(f"{shown} is {kind}, not a file", "Write what it gives to a file first.")
+
+
+def _reason(error: Exception, source: Path | BinaryIO, shown: str, max_pixels: int) -> InputError:
+    """Return the error of an image that could not be opened or decoded."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"no such file: {shown}", "Check the path.")
+    if isinstance(error, Image.DecompressionBombError):
         # Pillow refuses at twice the limit that it is given, before anyone can ask for the size.
-        raise InputError(
+        return InputError(
             f"{shown} is too large: more than twice the limit of {max_pixels:,} pixels",
             "Raise the limit with --max-pixels, or shrink the image.",
-        ) from error
-    except UnidentifiedImageError as error:
+        )
+    if isinstance(error, UnidentifiedImageError):
         empty = isinstance(source, Path) and source.stat().st_size == 0
-        what = "is empty" if empty else "is not an image of a known format"
-        raise InputError(f"{shown} {what}", "Convert it to PNG or JPEG.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
-        # Pillow reports damaged data with any of these, depending on the format.
-        raise InputError(f"cannot read {shown}: {error}", "The file may be cut short; copy it again.") from error
+        return InputError(
+            f"{shown} {'is empty' if empty else 'is not an image of a known format'}", "Convert it to PNG or JPEG."
+        )
+    if isinstance(error, MemoryError):
+        return InputError(f"not enough memory to read {shown}", "Shrink the image, or use fewer --workers.")
+    what = str(error) or type(error).__name__
+    return InputError(f"cannot read {shown}: {what}", "The file may be cut short; copy it again.")
 
 
-_quiet = threading.Lock()
-_readers: list[warnings.catch_warnings[None]] = []
+def _check_whole(opened: Image, source: str | Path | BinaryIO) -> None:
+    """Refuse, with a ValueError, pixel data that is cut short in a way that Pillow does not see."""
+    if opened.format != "PNG":
+        return
+    opened.load()
+    with ExitStack() as stack:
+        stream = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | Path) else source
+        damage = png_damage(stream, opened)
+    if damage:
+        raise ValueError(damage)
+
+
+_settings = threading.Lock()
+_readers: list[ExitStack] = []
 
 
 @contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Ignore Pillow's warnings: of a size, where the limit here is the caller's, and of damaged EXIF data.
+def _pillow_settings(max_pixels: int) -> Iterator[None]:
+    """Have Pillow refuse data that is cut short, take images of *max_pixels*, and give no warnings.
 
-    Filters of warnings are one for all threads, so the first reader sets them and the last puts them back.
+    It would warn of sizes, where the limit here is the caller's, and of damaged EXIF data. All of these settings are
+    one for all threads, so the first reader keeps those of the program and the last puts them back.
     """
-    with _quiet:
+    from PIL import Image, ImageFile
+
+    with _settings:
+        first = _readers[0] if _readers else ExitStack()
         if not _readers:
-            first = warnings.catch_warnings(record=False)
-            first.__enter__()
+            first.enter_context(warnings.catch_warnings(record=False))
             warnings.simplefilter("ignore")
-        else:
-            first = _readers[0]
+            first.callback(setattr, ImageFile, "LOAD_TRUNCATED_IMAGES", ImageFile.LOAD_TRUNCATED_IMAGES)
+            first.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            ImageFile.LOAD_TRUNCATED_IMAGES = False
+            Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+        Image.MAX_IMAGE_PIXELS = max(max_pixels, Image.MAX_IMAGE_PIXELS or 0)
         _readers.append(first)
     try:
         yield
     finally:
-        with _quiet:
+        with _settings:
             _readers.pop()
             if not _readers:
-                first.__exit__(None, None, None)
-
-
-def _check_size(name: str, width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise InputError(
-            f"{name} has {width}x{height} pixels, the limit is {max_pixels:,}",
-            f"Raise the limit with --max-pixels {width * height}, or shrink the image.",
-        )
+                first.close()
 
 
 def _upright(opened: Image) -> NDArray[np.uint8]:
@@ -152,6 +200,19 @@ def _upright(opened: Image) -> NDArray[np.uint8]:
 
 
 def _to_bgr(decoded: Image) -> NDArray[np.uint8]:
+    """Convert tile by tile: what a conversion needs besides its result then is that of a tile, not of the image."""
+    width, height = decoded.size
+    if max(width, height) <= _TILE:
+        return _convert(decoded)
+    bgr = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            right, bottom = min(left + _TILE, width), min(top + _TILE, height)
+            bgr[top:bottom, left:right] = _convert(decoded.crop((left, top, right, bottom)))
+    return bgr
+
+
+def _convert(decoded: Image) -> NDArray[np.uint8]:
     if decoded.mode.startswith("I;16") or decoded.mode == "I":
         grey = (np.asarray(decoded).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)

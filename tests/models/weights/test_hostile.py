@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -311,3 +313,21 @@ def test_a_wide_input_is_refused_before_anything_is_allocated():
     for size in ("32,99999968", "1,99999999"):
         result = CliRunner().invoke(cvexport, ["yolox", "--weights", "seeded", "--input-size", size])
         assert isinstance(result.exception, UsageError)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_what_is_no_file_is_not_opened(tmp_path, name):
+    """Opening a FIFO would wait for ever."""
+    os.mkfifo(tmp_path / name)
+    for place in (tmp_path / name, tmp_path):
+        with pytest.raises(WeightsError, match="is a FIFO, not a file"):
+            read_checkpoint(place, str(place))
+    with pytest.raises(WeightsError, match="/dev/zero is a device"):
+        read_checkpoint(Path("/dev/zero"), "/dev/zero")
+
+
+def test_a_configuration_that_is_no_file_is_not_opened(tmp_path, state):
+    save(state, tmp_path / "w.pth")
+    os.mkfifo(tmp_path / "config.json")
+    with pytest.raises(WeightsError, match=r"config\.json is a FIFO, not a file"):
+        read_checkpoint(tmp_path, "w")

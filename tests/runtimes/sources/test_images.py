@@ -1,6 +1,9 @@
 """Every kind of image becomes BGR bytes, every other file an error."""
 
+import os
+import socket
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from PIL import Image, ImageFile
 
 from cvport.errors import InputError
 from cvport.exporters.gate.probes import scene
-from cvport.runtimes.sources.images import MAX_PIXELS, as_image, read_image
+from cvport.runtimes.sources.images import MAX_PIXELS, SUFFIXES, as_image, count_frames, read_image
 
 ORIENTATION = 0x0112
 # What has to be done to the stored pixels, by the value of the EXIF tag (EXIF 2.32, 4.6.4).
@@ -175,7 +178,9 @@ def test_folder(tmp_path):
         read_image(tmp_path)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, ValueError, SyntaxError, EOFError, OSError])
+@pytest.mark.parametrize(
+    "error", [RuntimeError, ValueError, SyntaxError, EOFError, OSError, RecursionError, struct.error, KeyError]
+)
 def test_whatever_a_decoder_of_pillow_raises_is_an_input_error(tmp_path, rgb, monkeypatch, error):
     """AVIF's raises RuntimeError, for one."""
 
@@ -184,8 +189,63 @@ def test_whatever_a_decoder_of_pillow_raises_is_an_input_error(tmp_path, rgb, mo
 
     Image.fromarray(rgb).save(tmp_path / "a.png")
     monkeypatch.setattr(ImageFile.ImageFile, "load", load)
-    with pytest.raises(InputError, match=r"cannot read .*a\.png: Failed to decode frame 0"):
+    with pytest.raises(InputError, match=r"cannot read .*a\.png: .?Failed to decode frame 0"):
         read_image(tmp_path / "a.png")
+
+
+def test_memory_that_is_not_there(tmp_path, rgb, monkeypatch):
+    def load(self):
+        raise MemoryError
+
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(InputError, match=r"not enough memory to read .*a\.png") as caught:
+        read_image(tmp_path / "a.png")
+    assert "--workers" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.eps", "a"])
+def test_formats_that_start_programs_are_not_opened(tmp_path, name, monkeypatch):
+    """Pillow hands an EPS to Ghostscript."""
+    monkeypatch.setattr(subprocess, "Popen", None)
+    (tmp_path / name).write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(InputError, match="is not an image of a known format"):
+        read_image(tmp_path / name)
+
+
+def test_every_ending_is_a_format_that_is_read(tmp_path, rgb):
+    for suffix in SUFFIXES:
+        mode = {".pbm": "1", ".pgm": "L"}.get(suffix, "RGB")
+        Image.fromarray(rgb).convert(mode).save(tmp_path / f"a{suffix}")
+        assert read_image(tmp_path / f"a{suffix}").shape == rgb.shape
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    """Opening a FIFO would wait for ever."""
+    os.mkfifo(tmp_path / "a.jpg")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "b.jpg"))
+        for path, kind in ((tmp_path / "a.jpg", "a FIFO"), (tmp_path / "b.jpg", "a socket"), ("/dev/zero", "a device")):
+            with pytest.raises(InputError, match=f"{path} is {kind}, not a file"):
+                read_image(path)
+            assert count_frames(Path(path)) == 1
+
+
+def test_settings_of_pillow_are_put_back(tmp_path, rgb, monkeypatch):
+    Image.fromarray(rgb).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert read_image(tmp_path / "a.png").shape == rgb.shape
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-400])
+    with pytest.raises(InputError, match="cannot read"):
+        read_image(tmp_path / "a.png")
+    assert (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES) == (1, True)
+
+
+def test_tiles_of_a_large_picture_are_where_they_belong(tmp_path):
+    large = np.random.default_rng(0).integers(0, 256, (1030, 2100, 3), np.uint8)
+    Image.fromarray(large).save(tmp_path / "a.bmp")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), large[..., ::-1])
 
 
 def test_damaged_exif_is_passed_over_silently(tmp_path, rgb, recwarn):

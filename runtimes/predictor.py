@@ -43,7 +43,8 @@ _ON_ERROR = ("raise", "return")
 class Predictor:
     """A model on a backend. Call it with an image.
 
-    Use one predictor per thread, as it reuses its input buffer: `lane` gives others of the same backend.
+    Several threads may call it; one of them then waits for another. `lane` gives a predictor of the same backend for
+    each thread, so that they prepare and decode side by side.
 
     Attributes:
         spec: The model.
@@ -64,6 +65,8 @@ class Predictor:
     __slots__ = (
         "_batch",
         "_buffer",
+        "_closed",
+        "_mine",
         "_postprocess",
         "_preprocess",
         "_turn",
@@ -106,7 +109,9 @@ class Predictor:
         self.classes: Sequence[int] | None = None
         self.batch_size: int | None = None
         self._batch = batch
-        self._turn = None if backend.parallel else threading.Lock()
+        self._mine = threading.Lock()  # the input buffer is used by one thread at a time
+        self._turn = None if backend.parallel else threading.Lock()  # so is this backend, shared with the lanes
+        self._closed = threading.Event()  # as are all lanes when their backend is
         self._preprocess = spec.preprocess
         self._postprocess = spec.postprocess
         self._buffer = np.empty((0, 3, *preprocess_params.input_size), dtype=np.float32)
@@ -219,19 +224,22 @@ class Predictor:
 
         Raises:
             InputError: An image or a box cannot be used, and errors are raised.
-            UsageError: The model takes no boxes, or has no such threshold.
+            UsageError: The model takes no boxes, or has no such threshold; or the predictor is closed.
             ArtifactError: The network's outputs are not finite.
 
         """
         if on_error not in _ON_ERROR:
             raise UsageError(f"there is no on_error {on_error!r}", did_you_mean(str(on_error), _ON_ERROR))
+        if self._closed.is_set():
+            raise UsageError(f"this predictor of {self.spec.name} is closed", "Load it again, or close it later.")
         params = self._with_settings(score_threshold=score_threshold, iou_threshold=iou_threshold)
         job = Job(len(images), params, collects=on_error == "return")
         regions = self._regions(job, images, face_boxes)
         size = self._rows_at_once([part for part in regions if part is not None])
         flat = [(index, region) for index, parts in enumerate(regions) for region in parts or ()]
         for start in range(0, len(flat), size):
-            self._run(job, flat[start : start + size])
+            with self._mine:
+                self._run(job, flat[start : start + size])
         join = None if face_boxes is None else get_kind(self.spec.kind).join
         results: list[Any] = [
             error or (found[0] if join is None else join(found, self.spec))
@@ -283,6 +291,7 @@ class Predictor:
         """Return a predictor for another thread, with the same backend and settings; it is not closed by itself."""
         other = copy.copy(self)
         other._buffer = self._buffer[:0].copy()
+        other._mine = threading.Lock()
         return other
 
     def prepare(self, regions: Sequence[Region]) -> tuple[Array, list[Any]]:
@@ -300,7 +309,8 @@ class Predictor:
         return self._finish(rows, len(regions)), transforms
 
     def close(self) -> None:
-        """Release the backend."""
+        """Release the backend, for the lanes too; closing again does nothing."""
+        self._closed.set()
         self.backend.close()
 
     def __enter__(self) -> Self:

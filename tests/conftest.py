@@ -91,8 +91,8 @@ class NanoArtifact(NamedTuple):
     weights: Path
 
 
-def export_nano(folder: Path, batch: str | int = "dynamic") -> NanoArtifact:
-    """Export Megvii's nano with made-up weights, 3 classes, at 160x160."""
+def export_nano(folder: Path, batch: str | int = "dynamic", side: int = 160) -> NanoArtifact:
+    """Export Megvii's nano with made-up weights, 3 classes, at 160x160 or another size."""
     import torch
 
     import cvport
@@ -103,7 +103,7 @@ def export_nano(folder: Path, batch: str | int = "dynamic") -> NanoArtifact:
     weights = folder / "nano.pth"
     torch.save({"model": {key: torch.from_numpy(value) for key, value in state.items()}}, weights)
     # Nothing is left to a guess, which every run would tell.
-    options = cvport.VariantOptions(input_size=(160, 160), preprocess="megvii", activation="silu")
+    options = cvport.VariantOptions(input_size=(side, side), preprocess="megvii", activation="silu")
     artifact = cvport.export("yolox", weights=weights, options=options, output=folder / "artifacts", batch=batch)
     return NanoArtifact(artifact.onnx, weights)
 
@@ -112,6 +112,12 @@ def export_nano(folder: Path, batch: str | int = "dynamic") -> NanoArtifact:
 def nano_artifact(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
     """Do not write to its folder."""
     return export_nano(tmp_path_factory.mktemp("nano"))
+
+
+@pytest.fixture(scope="session")
+def nano_416(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
+    """The same network at the size that nano was trained at."""
+    return export_nano(tmp_path_factory.mktemp("nano_416"), side=416)
 
 
 @pytest.fixture(scope="session")

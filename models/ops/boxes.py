@@ -9,6 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Boxes that suppression looks at. The time grows with the square of those that are kept: 30,000 that do not overlap
+# take 2 s. An input of 640x640 has 8,400 candidates, one of 1280x1280 has 33,600, of which few pass a threshold.
+MOST_CANDIDATES = 30_000
 _BLOCK = 64
 
 
@@ -47,7 +50,8 @@ def nms(
 ) -> NDArray[np.int64]:
     """Greedy non-maximum suppression of boxes that are sorted best first.
 
-    A box is dropped when its IoU with a better kept box is over the threshold (strictly, as torchvision does).
+    A box is dropped when its IoU with a better kept box is over the threshold (strictly, as torchvision does), or when
+    it is not among the first `MOST_CANDIDATES`.
 
     Args:
         boxes: (N, 4) float32, x1 y1 x2 y2, best score first.
@@ -59,6 +63,7 @@ def nms(
         (K,) int64 indices of the kept boxes, ascending.
 
     """
+    boxes = boxes[:MOST_CANDIDATES]
     limit = len(boxes) if max_keep is None else min(max_keep, len(boxes))
     kept: list[int] = []
     if limit <= 0:

@@ -1,5 +1,6 @@
 """From pictures to results: one, many, on either backend, from a file or a name, with other thresholds."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -327,9 +328,36 @@ def test_timing_of_nothing(predictor):
 
 def test_nothing_runs_after_closing(nano_artifact, pictures):
     with load(nano_artifact.onnx) as closed:
+        lane = closed.lane()
         closed(pictures[0])
-    with pytest.raises(AttributeError):
-        closed(pictures[0])
+    for predictor in (closed, lane):
+        with pytest.raises(UsageError, match="this predictor of yolox is closed"):
+            predictor(pictures[0])
+    closed.close()
+
+
+# --- threads
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_threads_that_share_a_predictor_get_their_own_results(nano_artifact, pictures, backend):
+    options = {"weights": nano_artifact.weights} if backend == "torch" else {"threads": 1}
+    with load(nano_artifact.onnx, backend=backend, score_threshold=0.01, **options) as predictor:
+        expected = [predictor(picture).to_dict() for picture in pictures]
+        work = [number % len(pictures) for number in range(40)]
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda number: predictor(pictures[number]).to_dict(), work))
+    assert found == [expected[number] for number in work]
+    assert len({str(result) for result in expected}) > 1
+
+
+def test_a_failure_in_one_thread_does_not_keep_others_waiting(nano_artifact, pictures, monkeypatch):
+    with load(nano_artifact.onnx, backend="onnx", threads=1) as predictor:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(predictor.backend), "run", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                predictor(pictures[0])
+        assert predictor(pictures[0]) is not None
 
 
 # --- streams

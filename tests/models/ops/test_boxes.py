@@ -154,3 +154,13 @@ def test_clip():
     assert clipped.dtype == np.float32
     np.testing.assert_array_equal(clipped, [[0, 0, 640, 30], [3, 4, 5, 6], [0, 0, 0, 0], [640, 480, 640, 480]])
     assert boxes[0, 0] == -5
+
+
+def test_only_the_best_candidates_are_looked_at(monkeypatch):
+    side = np.arange(200, dtype=np.float32) * 20
+    apart = np.stack([side, side, side + 10, side + 10], 1)
+    assert nms(apart, 0.5).tolist() == list(range(200))
+    monkeypatch.setattr("cvport.models.ops.boxes.MOST_CANDIDATES", 150)
+    assert nms(apart, 0.5).tolist() == list(range(150))
+    assert nms(apart, 0.5, np.arange(200) % 3, max_keep=160).tolist() == list(range(150))
+    assert nms(apart[:150], 0.5).tolist() == list(range(150))

@@ -8,7 +8,9 @@ _MODULES = {"numpy": "numpy", "opencv": "cv2", "pillow": "PIL", "onnxruntime": "
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of cvport and of the libraries that are in use, by name; nothing is imported for it."""
+    """Return the versions of cvport and of the libraries that are in use, by name; no heavy one is imported for it."""
+    import PIL  # noqa: F401  # nothing but its version; a thread that reads images may not have come to it yet
+
     from .. import __version__
 
     found = {name: getattr(sys.modules.get(module), "__version__", None) for name, module in _MODULES.items()}

@@ -8,6 +8,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from ...errors import WeightsError
+from ..printable import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,8 @@ _ALWAYS_FINE = 1 << 20
 # The largest of these models has 0.4 GB; with the state of its optimizer and an average, three to four times that.
 _LARGEST_TOTAL = 32 << 30
 _MOST_MEMBERS = 100_000
+# Of a name in a message.
+LONGEST = 80
 
 
 def check_archive(path: Path) -> int:
@@ -52,7 +55,7 @@ def check_archive(path: Path) -> int:
     # zipfile raises what the damaged place leads to: an encrypted member, an unknown compression, a broken stream.
     except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, EOFError, LookupError) as error:
         raise WeightsError(
-            f"{path} is not a PyTorch checkpoint: damaged zip file: {printable(str(error))}",
+            f"{path} is not a PyTorch checkpoint: damaged zip file: {printable(str(error), LONGEST)}",
             "Check that the download is complete.",
         ) from error
     return sum(member.file_size for member in members)
@@ -66,7 +69,7 @@ def _check_sizes(path: Path, members: list[zipfile.ZipInfo]) -> None:
         if member.file_size > _ALWAYS_FINE and member.file_size > _LARGEST_RATIO * member.compress_size
     ]
     if len(members) > _MOST_MEMBERS or total > _LARGEST_TOTAL or swollen:
-        what = f"{printable(swollen[0])} unpacks to over {_LARGEST_RATIO} times its size" if swollen else ""
+        what = f"{printable(swollen[0], LONGEST)} unpacks to over {_LARGEST_RATIO} times its size" if swollen else ""
         raise WeightsError(
             f"{path} is refused: {what or f'{len(members)} members that unpack to {total / 1e9:.1f} GB'}",
             "Save the tensors alone, as PyTorch does: torch.save(model.state_dict(), FILE)",
@@ -84,7 +87,7 @@ def _check_sums(path: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipI
 
 def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Read a member to its end, where zipfile compares its checksum."""
-    name = printable(member.filename)
+    name = printable(member.filename, LONGEST)
     try:
         with archive.open(member) as content:
             while content.read(_CHUNK):
@@ -94,9 +97,3 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
             f"{path} is not a PyTorch checkpoint: {name} is damaged: it does not have the checksum it was saved with",
             "Download or copy it again.",
         ) from error
-
-
-def printable(text: str, longest: int = 80) -> str:
-    """Return text of a file for a message: escaped where a terminal would not show it, and cut."""
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= longest else f"{shown[:longest]}..."

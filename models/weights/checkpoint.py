@@ -15,8 +15,9 @@ import numpy as np
 
 from ...errors import WeightsError
 from ..lazy import import_torch
+from ..printable import printable
 from ..regular import special_kind
-from .archive import check_archive, printable
+from .archive import LONGEST, check_archive
 from .config import folder_config, own_config
 from .digest import sha256_file
 
@@ -221,7 +222,7 @@ def unwrap(content: object, path: Path | str) -> tuple[dict[str, Tensor], str, d
 
 def _shown(key: object) -> str:
     """Return a key for a message; a key that is a container may be of any size."""
-    return printable(str(key)) if isinstance(key, str | int | float) else f"a {type(key).__name__}"
+    return printable(str(key), LONGEST) if isinstance(key, str | int | float) else f"a {type(key).__name__}"
 
 
 def _checked_tensors(inner: Mapping[Any, Any], path: Path | str) -> dict[str, Tensor]:
@@ -241,9 +242,9 @@ def _checked_tensors(inner: Mapping[Any, Any], path: Path | str) -> dict[str, Te
                 f"{path} has a tensor under a key that is no text but of type {type(key).__name__}", _AGAIN
             )
         if not key.isprintable() or len(key) > _LONGEST_KEY:
-            raise WeightsError(f"{path} has a tensor under the key '{printable(key)}', which no network has", _AGAIN)
+            raise WeightsError(f"{path} has a tensor under the key '{_shown(key)}', which no network has", _AGAIN)
         if kind := _without_values(value):
-            raise WeightsError(f"{path}: {printable(key)} is a {kind} tensor, which is not supported", _AGAIN)
+            raise WeightsError(f"{path}: {_shown(key)} is a {kind} tensor, which is not supported", _AGAIN)
         state[key] = value
     return state
 
@@ -273,4 +274,4 @@ def _strip_prefixes(state: dict[str, Tensor], path: Path | str) -> dict[str, Ten
         if prefix is None:
             return state
         state = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    raise WeightsError(f"{path}: {printable(next(iter(state)))} is wrapped over {_MOST_PREFIXES} times", _AGAIN)
+    raise WeightsError(f"{path}: {_shown(next(iter(state)))} is wrapped over {_MOST_PREFIXES} times", _AGAIN)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import io
 import logging
 import sys
 from contextlib import contextmanager
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import CvportError, InputError, UsageError
+from ...models.printable import printable
 from ...models.registry import known_names
 from ..backends.registry import BACKENDS, unavailable_reason
+from .terminal import drawing, escaped_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,18 +40,15 @@ def all_imported() -> None:
 
 def run_command(command: click.Command, args: Sequence[str] | None = None, name: str | None = None) -> int:
     """Run a click command and return its exit code; every error becomes a message on stderr."""
-    for stream in (sys.stdout, sys.stderr):
-        # The name of a file need not be text, and a terminal may know few characters: those are escaped.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = command.main(args=args, prog_name=name, standalone_mode=False)
-    except SystemExit:
-        # click's answer to a reader of stdout that has gone, as `| head` does: not an error of ours.
-        return 0
-    except (Exception, KeyboardInterrupt) as error:
-        return _report(error)
-    return code if isinstance(code, int) else 0
+    with escaped_output():
+        try:
+            code = command.main(args=args, prog_name=name, standalone_mode=False)
+        except SystemExit:
+            # click's answer to a reader of stdout that has gone, as `| head` does: not an error of ours.
+            return 0
+        except (Exception, KeyboardInterrupt) as error:
+            return _report(error)
+        return code if isinstance(code, int) else 0
 
 
 def _report(error: BaseException) -> int:
@@ -64,6 +62,10 @@ def _report(error: BaseException) -> int:
     if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    if isinstance(error, OSError):
+        # Of files each has its own message; what is left is mostly stdout, on a full disk or over a limit of size.
+        show_error(InputError(f"the system refuses: {error}", "If results go to a file, look at the space there."))
+        return InputError.exit_code
     logging.getLogger(__name__).info("internal error", exc_info=error)
     click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
     click.echo("This is a defect of cvport. Run again with -v and report what it prints.", err=True)
@@ -72,8 +74,10 @@ def _report(error: BaseException) -> int:
 
 def show_error(error: CvportError, where: str = "") -> None:
     """Print an error and its next step to stderr."""
-    prefix = f"{where}: " if where and where not in error.message else ""
-    click.echo(f"error: {prefix}{error.message}", err=True)
+    message = error.message if where in error.message else f"{where}: {error.message}"
+    # A file may be called as a line of ours.
+    message = message.replace(where, printable(where)) if where else message
+    click.echo(f"error: {message}", err=True)
     if error.hint:
         click.echo(f"  {error.hint}", err=True)
 
@@ -110,7 +114,7 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(file=drawing()), transient=True) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda step: bar.update(task, description=step)
 
@@ -131,7 +135,7 @@ def progress_bar(total: int | None, quiet: bool) -> Iterator[ProgressBar]:
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    console = Console(file=drawing())
     if not console.is_interactive:  # a terminal that cannot move its cursor
         yield ProgressBar(None)
         return

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
+from ...models.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,7 @@ def numbers(values: Sequence[float]) -> str:
 
 
 def padded(names: Sequence[str]) -> list[str]:
-    """Return the names at one width; Chinese characters are two columns wide."""
+    """Return the names at one width, as they can be printed; Chinese characters are two columns wide."""
+    names = [printable(name) for name in names]
     widths = [sum(1 + (unicodedata.east_asian_width(character) in "WF") for character in name) for name in names]
     return [name + " " * (max(widths) - width) for name, width in zip(names, widths, strict=True)]

@@ -6,7 +6,11 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any
 
+from ...models.printable import printable
 from .text import TextSink
+
+# With these a spreadsheet begins a formula: https://owasp.org/www-community/attacks/CSV_Injection.
+_FORMULA = ("=", "+", "-", "@")
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +40,14 @@ class CsvSink(TextSink):
     def _put_rows(self, rows: Iterable[list[Any]]) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerows((*self._head, *rows))
+        writer.writerows([_cell(value) for value in row] for row in (*self._head, *rows))
         self._head = []
         self.put(text.getvalue())
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401
+    """Return a cell; text is escaped where it cannot be printed, and quoted for spreadsheets that would run it."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...models.printable import printable
 from ..kinds.chained import describe
 from .text import TextSink
 
@@ -21,7 +22,7 @@ class TableSink(TextSink):
         spent = " + ".join(f"{ms:.1f}" for ms in (timing.preprocess, timing.network, timing.postprocess))
         note = "  (untrained weights)" if info.untrained else ""
         first = (
-            f"{prediction.source}  {prediction.width}x{prediction.height}  {summary}"
+            f"{printable(prediction.source)}  {prediction.width}x{prediction.height}  {summary}"
             f"  {spent} ms on {info.backend} {info.device}{note}"
         )
         self.put("".join(f"{line}\n" for line in (first, *rows)))

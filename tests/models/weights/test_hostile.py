@@ -220,8 +220,8 @@ def test_a_tensor_expanded_without_end(tmp_path):
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
-        ("a\x1b[31mb", "'a\\x1b[31mb'"),
-        ("a\nb", "'a\\nb'"),
+        ("a\x1b[31mb", "'a\\u001b[31mb'"),
+        ("a\nb", "'a\\u000ab'"),
         ("a\udc80", "'a\\udc80'"),
         (7, "of type int"),
         ((1, 2), "of type tuple"),
@@ -237,7 +237,7 @@ def test_keys_that_no_network_has(tmp_path, key, expected):
 
 def test_a_key_with_a_control_character_in_safetensors(tmp_path):
     save_file({"a\x07": torch.ones(1)}, tmp_path / "a.safetensors")
-    assert "'a\\x07'" in message(tmp_path / "a.safetensors")
+    assert "'a\\u0007'" in message(tmp_path / "a.safetensors")
 
 
 def test_a_key_of_prefixes_alone(tmp_path):
@@ -284,7 +284,7 @@ def test_a_file_without_tensors_and_with_long_keys(tmp_path):
     for _ in range(10):
         key = (key, key)
     torch.save({key: 1, "a\x07": 2}, tmp_path / "a.pth")
-    assert "(it has: a tuple, a\\x07)" in message(tmp_path / "a.pth")
+    assert "(it has: a tuple, a\\u0007)" in message(tmp_path / "a.pth")
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from ..errors import ArtifactError, CvportError
 from ..models.weights.digest import sha256_file
 from ..runtimes.load import find_exported_file
 from ..runtimes.seal import digest_fits, read_seal, sealed_model, sealed_params
+from .gate.capture_file import Capture
 from .graphs.nodes import NODES, read_nodes
 from .publish import SUMS_NAME, verify_sums
 from .report.files import RECORD
 from .report.record import read_record
 from .report.text import failure
+from .signing import is_capture, signature_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,10 +47,39 @@ class _Artifact(NamedTuple):
     spec: ModelSpec
 
 
+def verify_path(path: Path, public_key: Path | None = None) -> list[Check]:
+    """Check an artifact or a capture, offline, and whether it is of who has the private key of a public one.
+
+    Args:
+        path: The folder of an artifact, the .onnx file in it, or a capture.
+        public_key: An Ed25519 public key in PEM; None does not look at the signature.
+
+    Returns:
+        What was looked at: see `verify_artifact`; of a capture its content. Last the signature, where that is asked
+        for.
+
+    Raises:
+        ArtifactError: There is neither.
+        UsageError, InputError: The key cannot be used.
+
+    """
+    checks = [Check("capture", _problems(partial(_check_capture, path)))] if is_capture(path) else verify_artifact(path)
+    if public_key is None:
+        return checks
+    problem = signature_problem(path, public_key)
+    return [*checks, Check("signature", () if problem is None else (problem,))]
+
+
+def _check_capture(path: Path) -> Iterator[str]:
+    Capture.read(path)
+    yield from ()
+
+
 def verify_artifact(path: Path) -> list[Check]:
     """Check an artifact, offline and with nothing but what lies in its folder.
 
-    That all fits together is no proof of where it comes from: who can change a file can make new sums.
+    That all fits together is no proof of where it comes from: who can change a file can make new sums. A signature is;
+    see `verify_path`.
 
     Args:
         path: The folder of an artifact, or the .onnx file in it.

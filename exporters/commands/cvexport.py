@@ -38,6 +38,7 @@ from .new import new
 from .options import json_option, lang_option, probes_option, tolerance_option
 from .parity import parity_command
 from .replay import replay_command
+from .sign import sign_command
 from .verify import verify_command
 
 if TYPE_CHECKING:
@@ -305,7 +306,7 @@ def _comma_separated(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-for _command in (capture_command, parity_command, bisect_command, verify_command, replay_command, new):
+for _command in (capture_command, parity_command, bisect_command, verify_command, sign_command, replay_command, new):
     cvexport.add_command(_command)
 
 

@@ -9,25 +9,30 @@ import click
 
 from ...errors import ArtifactError
 from ...runtimes.commands.options import SETTINGS
-from ..verify import SCHEMA_VERSION, verify_artifact
+from ..verify import SCHEMA_VERSION, verify_path
 from .options import json_option
 
 _EXAMPLES = """\b
 Examples:
   cvexport verify artifacts/yolox
   cvexport verify artifacts/yolox/yolox.onnx --json
+  cvexport verify capture.npz --public-key public.pem
 """
 
 
 @click.command("verify", epilog=_EXAMPLES, context_settings=SETTINGS)
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--public-key", type=click.Path(path_type=Path), help="Check the signature with this Ed25519 key too, PEM."
+)
 @json_option
-def verify_command(*, path: Path, as_json: bool) -> None:
-    """Check an artifact, offline: its sums, its seal, its graph and its record fit each other.
+def verify_command(*, path: Path, public_key: Path | None, as_json: bool) -> None:
+    """Check an artifact, offline: its sums, its seal, its graph and its record fit each other; or a capture.
 
-    Exit code 4 if anything does not fit. Sums are no proof of origin: who can change a file can make new ones.
+    Exit code 4 if anything does not fit. Sums are no proof of origin: who can change a file can make new ones. A
+    signature is (cvexport sign), if the public key came to you in another way than the artifact.
     """
-    checks = verify_artifact(path)
+    checks = verify_path(path, public_key)
     if as_json:
         content = {
             "schema_version": SCHEMA_VERSION,

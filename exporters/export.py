@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CvportError, ParityFailed, UsageError
 from ..models.registry import get_model, package_of
+from ..models.spec import RAW
 from ..models.weights.digest import sha256_file
 from ..models.weights.files import LocalFile, parse_address
 from ..runtimes.load import prepare_network
@@ -81,6 +82,7 @@ def export(
     options: VariantOptions | None = None,
     opset: int = OPSET,
     batch: str | int = "dynamic",
+    form: str = RAW,
     backends: Sequence[str] | None = None,
     require: Sequence[str] = (),
     tolerances: Sequence[str] = (),
@@ -95,10 +97,12 @@ def export(
     Args:
         model: A model's name.
         weights: See `cvport.models.weights.files.open_weights`.
-        output: The artifact is published as ``output/MODEL``, rejected as ``output/rejected/MODEL-TIME``.
+        output: The artifact is published as ``output/MODEL``, or ``output/MODEL-FORM``, rejected as
+            ``output/rejected/MODEL-TIME``.
         options: Settings that cannot be inferred from the checkpoint.
         opset: ONNX opset version; 18.
         batch: "dynamic", or the one batch size of the file.
+        form: What the file gives: "raw", the network's outputs, or a form of the model, see `models.spec.Form`.
         backends: Backends whose legs are compared, where they are available; None for all.
         require: Backends without whose legs nothing is published.
         tolerances: ``OUT:FIGURE=X`` overrides of the derived limits.
@@ -116,19 +120,20 @@ def export(
         ParityIncomplete: A required leg cannot run.
 
     """
-    spec = get_model(model)
+    spec = get_model(model).in_form(form)
+    name = spec.artifact_name
     _check_request(opset, batch)
     reasons = choose_legs(backend_names() if backends is None else backends, require)
     tools = tool_versions() | _model_package(spec)
     cases = all_cases(probes, batch, boxes=spec.takes_boxes)
-    with stage(Path(output), spec.name) as staging:
+    with stage(Path(output), name) as staging:
         progress("loading weights")
         prepared = prepare_network(spec, weights, options, offline=offline, cache_dir=cache_dir)
         checkpoint, plan, network = prepared.checkpoint, prepared.plan, prepared.network
         notes = check_convention(spec, prepared, options, cases)
         progress("computing the expected values of the probe")
         seal = make_seal(spec, checkpoint, plan, batch, tools, probe=make_probe(spec, plan, network))
-        onnx_path = staging / f"{spec.name}.onnx"
+        onnx_path = staging / f"{name}.onnx"
         data, structure, nodes = make_onnx(spec, network, seal, progress)
         onnx_path.write_bytes(data)
         (staging / NODES).write_text(nodes, encoding="utf-8")
@@ -143,13 +148,13 @@ def export(
             progress("looking for the operator")
             record = replace(record, divergence=_divergence(onnx_path, spec, seal, prepared))
         progress("writing the report")
-        for name, content in report_files(record, verification, lang).items():
-            (staging / name).write_bytes(content)
+        for file, content in report_files(record, verification, lang).items():
+            (staging / file).write_bytes(content)
         if record.verdict != "passed":
             progress("keeping the evidence")
-            _reject(staging, Path(output), spec.name, reference, record)
+            _reject(staging, Path(output), name, reference, record)
         progress("publishing")
-        folder = publish(staging, Path(output), spec.name)
+        folder = publish(staging, Path(output), name)
     return Artifact(folder, folder / onnx_path.name, _loaded(network, checkpoint), record.to_dict(), verification)
 
 
@@ -265,6 +270,7 @@ def make_seal(
         },
         opset=OPSET,
         tools=tools,
+        form=None if spec.form == RAW else spec.form,
         probe=probe,
     )
 

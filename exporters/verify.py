@@ -159,8 +159,8 @@ def _check_seal(artifact: _Artifact) -> Iterator[str]:
         yield "it was sealed without a digest: whether the file was altered cannot be seen"
     elif not fits:
         yield "the file was altered after it was sealed: its digest does not fit"
-    if path.stem != seal.model:
-        yield f"the file is called {path.stem}, the model is {seal.model}"
+    if path.stem != (name := artifact.spec.artifact_name):
+        yield f"the file is called {path.stem}, it should be {name}"
     preprocess, _ = sealed_params(artifact.spec, seal, path)
     if tuple(preprocess.input_size) != seal.input_size:
         yield f"the sealed input size {seal.input_size} is not that of the preprocessing {preprocess.input_size}"

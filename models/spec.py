@@ -141,6 +141,28 @@ class Plan(NamedTuple):
         return tuple(f"{name} {values[name]} ({self.decided_by[name]})" for name in self.guesses if values.get(name))
 
 
+class Form(NamedTuple):
+    """What a file may give in the place of the network's own outputs.
+
+    Attributes:
+        output_names: Names of the outputs, in order.
+        outputs: Description of their content, for people.
+        decode: ``"module:attribute"`` of (parameters of the postprocessing) -> a module that maps the dict of the
+            network's outputs to that of these.
+        postprocess: ``"module:attribute"`` of what takes these outputs, see `Postprocess`.
+        output_shapes: ``"module:attribute"`` of the function that tells their shapes, see `ModelSpec.output_shapes`.
+
+    """
+
+    output_names: tuple[str, ...]
+    outputs: str
+    decode: str
+    postprocess: str
+    output_shapes: str
+
+
+RAW = "raw"
+
 # Sources that settle a decision for certain, in the words of `Plan.decided_by`.
 _TOLD = ("option", "checkpoint config")
 
@@ -183,7 +205,8 @@ class ModelSpec:
               form which ONNX Runtime runs faster.
             - ``plan`` (``.plan:plan``): (checkpoint, options) -> `Plan`.
             - ``preprocess``, ``postprocess`` (``.preprocess:preprocess`` ...): the functions.
-              A function ``output_shapes`` beside the latter, see `output_shapes`, may say what it can decode.
+            - ``output_shapes`` (a function of this name beside ``postprocess``, if there is one): what it can decode.
+            - ``decode`` (none): of a model in a form other than its own, see `Form`.
             - ``preprocess_params``, ``postprocess_params`` (``.preprocess:PreprocessParams`` ...): the dataclasses of
               their parameters.
 
@@ -198,6 +221,8 @@ class ModelSpec:
         margin: What a region of an image is wider than the box that it is cut out for, on each side, as a share of the
             box; for models that do not look at boxes themselves.
         skeleton: ``"module:attribute"`` of the `Skeleton` of the model's points; None where it finds no points.
+        forms: Other outputs that a file may give, by the names that ``--form`` takes.
+        form: The form that outputs have here.
 
     """
 
@@ -221,9 +246,48 @@ class ModelSpec:
     takes_boxes: bool = False
     margin: float = 0.0
     skeleton: str | None = None
+    forms: Mapping[str, Form] = field(default_factory=dict, repr=False)
+    form: str = RAW
 
     def _load(self, name: str) -> Any:  # noqa: ANN401
         return resolve(self.code.get(name) or _CODE[name], self.package)
+
+    @property
+    def artifact_name(self) -> str:
+        """The name under which the model is published in this form."""
+        return self.name if self.form == RAW else f"{self.name}-{self.form}"
+
+    def in_form(self, name: str) -> ModelSpec:
+        """Return the model with the outputs of a form in the place of the network's own.
+
+        Raises:
+            UsageError: It has no such form.
+
+        """
+        if name == self.form:
+            return self
+        form = self.forms.get(name)
+        if form is None:
+            what = did_you_mean(name, (RAW, *self.forms)) if self.forms else "Its outputs are already decoded."
+            raise UsageError(f"{self.name} has no form {name!r}", what)
+        code = {"decode": form.decode, "postprocess": form.postprocess, "output_shapes": form.output_shapes}
+        return replace(
+            self, form=name, output_names=form.output_names, outputs=form.outputs, code={**self.code, **code}
+        )
+
+    def formed(self, network: nn.Module, params: Any) -> nn.Module:  # noqa: ANN401
+        """Return a network that gives the outputs of this form.
+
+        Args:
+            network: From `build_network`.
+            params: Of the postprocessing: strides, activation.
+
+        """
+        if self.form == RAW:
+            return network
+        wrap = resolve(".ops.formed:Formed", __package__)
+        formed: nn.Module = wrap(network, self._load("decode")(params))
+        return formed
 
     def _key_rules(self) -> KeyRules:
         rules: KeyRules = (
@@ -306,7 +370,9 @@ class ModelSpec:
         """Return a fused network in the form that is exported, equal up to rounding."""
         if "export_form" not in self.code:
             return network
-        form: nn.Module = self._load("export_form")(network)
+        make = self._load("export_form")
+        change = make if self.form == RAW else resolve(".ops.formed:within", __package__)(make)
+        form: nn.Module = change(network)
         return form
 
     def seeded(self, seed: int, variant: Variant | None = None) -> dict[str, NDArray[Any]]:
@@ -359,7 +425,7 @@ class ModelSpec:
         """
         module = (self.code.get("postprocess") or _CODE["postprocess"]).partition(":")[0]
         try:
-            function = resolve(f"{module}:output_shapes", self.package)
+            function = resolve(self.code.get("output_shapes") or f"{module}:output_shapes", self.package)
         except AttributeError:
             return {}
         shapes: dict[str, tuple[int | None, ...]] = function(params, labels, input_size)

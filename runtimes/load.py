@@ -121,7 +121,7 @@ class Prepared(NamedTuple):
     Attributes:
         checkpoint: The weights.
         plan: What they turn into.
-        network: The network with its weights, as trained (nothing fused).
+        network: The network with its weights, as trained (nothing fused), with the outputs of the model's form.
 
     """
 
@@ -161,7 +161,8 @@ def prepare_network(
 
     checkpoint = open_weights(spec, weights, offline=offline, cache_dir=cache_dir)
     plan = spec.plan(checkpoint, options) if seal is None else _sealed_plan(spec, checkpoint, seal, path)
-    return Prepared(checkpoint, plan, spec.build_network(checkpoint.state, plan.variant))
+    network = spec.build_network(checkpoint.state, plan.variant)
+    return Prepared(checkpoint, plan, spec.formed(network, plan.postprocess))
 
 
 def is_exported_file(model: str | Path, artifacts: Path = ARTIFACTS) -> bool:
@@ -354,11 +355,6 @@ def _from_weights(spec: ModelSpec, request: _Request) -> Predictor:
 def _open_sealed(path: Path) -> tuple[Seal, ModelSpec]:
     """Return the seal of a file that this version can run, and its model."""
     seal = read_seal(path)
-    if seal.form not in (None, "raw"):
-        raise ArtifactError(
-            f"{path} has outputs of the form {seal.form!r}, this version runs raw",
-            "Use the cvport version that made it, or export it again.",
-        )
     return seal, sealed_model(seal, path)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import ArtifactError, UsageError
 from ..models.params import params_from_json
 from ..models.registry import get_model, is_known
+from ..models.spec import RAW
 from .digests import cached_digest
 from .onnx_file import hash_outside, hash_stream_outside, read_header
 
@@ -178,17 +179,17 @@ def sealed_model(seal: Seal, path: object) -> ModelSpec:
     """Return the model that a file is an export of.
 
     Raises:
-        ArtifactError: The model is not installed here, or its package is broken.
+        ArtifactError: The model is not installed here, or its package is broken; or it has no such form.
 
     """
-    return recorded_model({"model": seal.model, "tools": seal.tools}, path)
+    return recorded_model({"model": seal.model, "tools": seal.tools, "form": seal.form}, path)
 
 
 def recorded_model(sealed: Mapping[str, Any], where: object) -> ModelSpec:
     """Return the model that is named in the JSON form of a seal, or in a part of it.
 
     Args:
-        sealed: ``model``, and ``tools`` where they are known.
+        sealed: ``model``, and ``tools`` and ``form`` where they are known.
         where: What holds it, for messages.
 
     Raises:
@@ -197,7 +198,7 @@ def recorded_model(sealed: Mapping[str, Any], where: object) -> ModelSpec:
     """
     name, package = sealed["model"], sealed.get("tools", {}).get(MODEL_PACKAGE)
     try:
-        return get_model(name)
+        spec = get_model(name)
     except UsageError as error:
         if is_known(name):
             raise ArtifactError(f"{where} cannot be used: {error.message}", error.hint) from error
@@ -207,6 +208,14 @@ def recorded_model(sealed: Mapping[str, Any], where: object) -> ModelSpec:
                 f"Install the package: pip install {package.partition(' ')[0]}",
             ) from error
         raise ArtifactError(f"{where} holds {name!r}, a model unknown to this version", error.hint) from error
+    form = sealed.get("form") or RAW
+    try:
+        return spec.in_form(form)
+    except UsageError as error:
+        raise ArtifactError(
+            f"{where} has outputs of the form {form!r}, which this version of {name} does not have",
+            "Use the cvport version that made it, or export it again.",
+        ) from error
 
 
 def content_digest(path: Path) -> str:

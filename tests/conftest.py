@@ -91,7 +91,7 @@ class NanoArtifact(NamedTuple):
     weights: Path
 
 
-def export_nano(folder: Path, batch: str | int = "dynamic", side: int = 160) -> NanoArtifact:
+def export_nano(folder: Path, batch: str | int = "dynamic", side: int = 160, form: str = "raw") -> NanoArtifact:
     """Export Megvii's nano with made-up weights, 3 classes, at 160x160 or another size."""
     import torch
 
@@ -104,7 +104,8 @@ def export_nano(folder: Path, batch: str | int = "dynamic", side: int = 160) -> 
     torch.save({"model": {key: torch.from_numpy(value) for key, value in state.items()}}, weights)
     # Nothing is left to a guess, which every run would tell.
     options = cvport.VariantOptions(input_size=(side, side), preprocess="megvii", activation="silu")
-    artifact = cvport.export("yolox", weights=weights, options=options, output=folder / "artifacts", batch=batch)
+    settings = {"options": options, "output": folder / "artifacts", "batch": batch, "form": form}
+    artifact = cvport.export("yolox", weights=weights, **settings)
     return NanoArtifact(artifact.onnx, weights)
 
 
@@ -118,6 +119,12 @@ def nano_artifact(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
 def nano_416(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
     """The same network at the size that nano was trained at."""
     return export_nano(tmp_path_factory.mktemp("nano_416"), side=416)
+
+
+@pytest.fixture(scope="session")
+def nano_decoded(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
+    """The same network in a file that gives boxes and scores."""
+    return export_nano(tmp_path_factory.mktemp("nano_decoded"), form="decoded")
 
 
 @pytest.fixture(scope="session")

@@ -104,6 +104,13 @@ _export_options = option_group(
     click.option("--opset", type=int, default=OPSET, show_default=True, help="ONNX opset version."),
     click.option("--batch", default="dynamic", show_default=True, metavar="dynamic|N", help="Batch size of the file."),
     click.option(
+        "--form",
+        default="raw",
+        show_default=True,
+        metavar="raw|decoded",
+        help="What the file gives: the network's outputs, or boxes and scores. Published as MODEL-FORM.",
+    ),
+    click.option(
         "--backends",
         default=",".join(backend_names()),
         show_default=True,
@@ -134,6 +141,7 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
         "output": options["output"],
         "opset": options["opset"],
         "batch": int(batch) if batch.isdecimal() else batch,
+        "form": options["form"],
         "backends": _comma_separated(options["backends"]),
         "require": _comma_separated(options["require"]),
         "probes": options["probes"],

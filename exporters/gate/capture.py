@@ -197,6 +197,7 @@ def _describe(spec: ModelSpec, plan: Plan, checkpoint: Checkpoint) -> dict[str, 
     """Return what an exported file of this plan would say, as far as a capture and a file must agree."""
     return {
         "model": spec.name,
+        "form": spec.form,
         "variant": plan.variant.to_dict(),
         "input_size": plan.input_size,
         "labels": plan.labels,

@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from ...models.spec import RAW
 from ...runtimes.backends.registry import open_backend
 from ...runtimes.parity.decoder import Decoder
 from ...runtimes.parity.limits import Limits, apply_tolerances
@@ -151,7 +152,7 @@ def make_reference(
     trim()
     common = common_rounding(own)
     references = [
-        case._replace(limits=apply_tolerances(case_limits(common, rounding), tolerances))
+        case._replace(limits=apply_tolerances(case_limits(common, rounding, squeezed=spec.form != RAW), tolerances))
         for case, rounding in zip(made, own, strict=True)
     ]
     limits = apply_tolerances(common_limits(common), tolerances)

@@ -229,7 +229,7 @@ def common_limits(common: Rounding) -> Limits:
     return Limits(tensors, common.decoded)
 
 
-def case_limits(common: Rounding, own: Rounding) -> Limits:
+def case_limits(common: Rounding, own: Rounding, *, squeezed: bool = False) -> Limits:
     """Return the limits of one case.
 
     Rounding depends on the image: what one makes large, another does not. So each case has the limits of its own error,
@@ -238,13 +238,15 @@ def case_limits(common: Rounding, own: Rounding) -> Limits:
     Args:
         common: From `common_rounding`.
         own: Of the case.
+        squeezed: Whether outputs went through functions that are flat in places, as scores are: of an image without
+            texture, whose values repeat, all errors may then vanish by chance.
 
     """
     tensors = {}
     for name, stats in own.tensors.items():
         usual = tensor_limit(common.tensors[name], common.sizes[name])
         limit = tensor_limit(stats, own.sizes[name])
-        few = own.sizes[name] < _ENOUGH
+        few = own.sizes[name] < _ENOUGH or (squeezed and not own.textured)
         if few and common.tensors[name].finite:  # a handful of values may have hardly any error by chance
             limit = usual if limit.max_abs <= usual.max_abs else limit
             limit = replace(limit, rms=max(limit.rms, usual.rms))

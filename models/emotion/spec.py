@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..forms import CLASSIFIER_FORMS
 from ..spec import ModelSpec
 
 SPEC = ModelSpec(
@@ -37,4 +38,5 @@ SPEC = ModelSpec(
     },
     hub="hf:trpakov/vit-face-expression",
     batch_size=8,
+    forms=CLASSIFIER_FORMS,
 )

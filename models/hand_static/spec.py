@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..forms import CLASSIFIER_FORMS
 from ..spec import ModelSpec
 
 # modelscope/models/cv/hand_static/hand_model.py of modelscope/modelscope, in the order of its index table. The table's
@@ -39,4 +40,5 @@ SPEC = ModelSpec(
     translations={"zh": _CHINESE},
     hub="ms:iic/cv_mobileface_hand-static",
     batch_size=8,
+    forms=CLASSIFIER_FORMS,
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..ops.boxes import clip_boxes
-from ..ops.detector import DetectorParams, choose, grid
+from ..ops.detector import DetectorParams, choose, detect_decoded, grid
 from ..ops.distribution import boxes_around, expected_distances
 from ..ops.scores import lowest_logit, make_detections, sigmoid
 
@@ -122,6 +122,28 @@ def postprocess(
     ]
 
 
+def postprocess_decoded(
+    outputs: Mapping[str, NDArray[np.float32]],
+    transforms: Sequence[ImageTransform],
+    params: PostprocessParams,
+    labels: Sequence[str],
+    *,
+    classes: Sequence[int] | None = None,
+    best: int | None = None,
+) -> list[Detections]:
+    """Report what is in a batch of the form "decoded"; see `detect_decoded`."""
+    return detect_decoded(
+        outputs, transforms, params, labels, _to_image, best_class_only=False, classes=classes, best=best
+    )
+
+
+def _to_image(boxes: NDArray[np.float32], transform: ImageTransform) -> NDArray[np.float32]:
+    """Return boxes in network pixels as boxes in pixels of the image, clipped to it."""
+    width, height, input_width, input_height = transform
+    ratio = np.array([width / input_width, height / input_height] * 2, dtype=np.float32)
+    return clip_boxes(boxes * ratio, width, height)
+
+
 def _flatten(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessParams) -> _Raw:
     """Put the levels one after the other."""
     levels = range(len(params.strides))
@@ -158,17 +180,15 @@ def _detect(
     scores = sigmoid(logits[class_ids, where])
     passed = scores >= threshold
     where, class_ids, scores = where[passed], class_ids[passed], scores[passed]
-    width, height, input_width, input_height = transform
 
     def decode(index: NDArray[np.int64]) -> NDArray[np.float32]:
         points = where[index]
         boxes = boxes_around(raw.points[:, points], expected_distances(bins[:, points]))
-        return clip_boxes(boxes, input_width, input_height)
+        return clip_boxes(boxes, transform.input_width, transform.input_height)
 
     kept, boxes = choose(scores, class_ids, decode, params, classes=classes, best=best)
     where, class_ids, scores = where[kept], class_ids[kept], scores[kept]
-    ratio = np.array([width / input_width, height / input_height] * 2, dtype=np.float32)
-    boxes = clip_boxes(boxes * ratio, width, height)
+    boxes = _to_image(boxes, transform)
     return make_detections(boxes, scores, class_ids, _margins(logits[:, where], class_ids, scores), labels)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..forms import DETECTOR_FORMS
 from ..spec import ModelSpec
 
 SPEC = ModelSpec(
@@ -19,4 +20,5 @@ SPEC = ModelSpec(
     labels=("person", "face", "hand"),
     translations={"zh": {"person": "人体", "face": "人脸", "hand": "人手"}},
     hub="ms:iic/cv_nanodet_face-human-hand-detection",
+    forms=DETECTOR_FORMS,
 )

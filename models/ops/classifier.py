@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -57,3 +57,20 @@ def postprocess(
     (values,) = outputs.values()
     names = tuple(labels)
     return [Classification(row, names) for row in _ACTIVATIONS[params.activation](values[: len(transforms)])]
+
+
+def postprocess_decoded(
+    outputs: Mapping[str, NDArray[np.float32]],
+    transforms: Sequence[object],
+    params: ClassifierParams,
+    labels: Sequence[str],
+) -> list[Classification]:
+    """Name the scores of a batch of the form "decoded", whose activation was applied; see `postprocess`."""
+    return postprocess(outputs, transforms, replace(params, activation="none"), labels)
+
+
+def decoded_shapes(
+    _params: ClassifierParams, labels: Sequence[str], _input_size: tuple[int, int]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of the output of the form "decoded" for one image; see `ModelSpec.output_shapes`."""
+    return {"scores": (len(labels),)}

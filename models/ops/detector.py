@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from ..params import Params
 from .boxes import nms
-from .scores import best_first
+from .scores import best_first, make_detections
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
+
+    from ..results import Detections
 
 
 @dataclass(frozen=True)
@@ -80,3 +83,106 @@ def choose(
     boxes = decode(order)
     kept = nms(boxes, params.iou_threshold, None if params.class_agnostic else class_ids[order], params.max_detections)
     return order[kept], boxes[kept]
+
+
+class Found(NamedTuple):
+    """What a detector reports of one image, best first.
+
+    Attributes:
+        boxes: (K, 4) float32, x1 y1 x2 y2 in network pixels.
+        scores: (K,) float32.
+        class_ids: (K,) int64.
+        margins: (K,) float32, how far each score is from the best that another class has there.
+
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    margins: NDArray[np.float32]
+
+
+def decoded_shapes(
+    params: DetectorParams, labels: Sequence[str], input_size: tuple[int, int]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each output of the form "decoded" for one image; see `ModelSpec.output_shapes`."""
+    count = sum(height * width for height, width in (grid(stride, input_size) for stride in params.strides))
+    return {"boxes": (count, 4), "scores": (count, len(labels))}
+
+
+def detect_decoded(
+    outputs: Mapping[str, NDArray[np.float32]],
+    transforms: Sequence[Any],
+    params: DetectorParams,
+    labels: Sequence[str],
+    to_image: Callable[[NDArray[np.float32], Any], NDArray[np.float32]],
+    *,
+    best_class_only: bool,
+    classes: Sequence[int] | None,
+    best: int | None,
+) -> list[Detections]:
+    """Report what is in a batch of the form "decoded".
+
+    Args:
+        outputs: ``boxes`` (N, B, 4) float32, x1 y1 x2 y2 in network pixels, and ``scores`` (N, B, C) float32.
+        transforms: At most N image transforms, as preprocessing returned them; rows beyond them are padding.
+        params: Thresholds.
+        labels: C class names.
+        to_image: (boxes in network pixels, transform) -> boxes in pixels of the image, clipped to it.
+        best_class_only: Whether a box counts for its best class alone, or for every class that reaches the threshold.
+        classes: Class ids to report; None for all.
+        best: Take this many best candidates whatever their score, instead of those over the threshold.
+
+    Returns:
+        Detections of each image.
+
+    """
+    results = []
+    for boxes, scores, transform in zip(outputs["boxes"], outputs["scores"], transforms, strict=False):
+        found = choose_decoded(boxes, scores, params, best_class_only=best_class_only, classes=classes, best=best)
+        places = to_image(found.boxes, transform)
+        results.append(make_detections(places, found.scores, found.class_ids, found.margins, labels))
+    return results
+
+
+def choose_decoded(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    params: DetectorParams,
+    *,
+    best_class_only: bool,
+    classes: Sequence[int] | None,
+    best: int | None,
+) -> Found:
+    """Choose what is reported of decoded outputs.
+
+    Args:
+        boxes: (B, 4) float32, x1 y1 x2 y2 in network pixels.
+        scores: (B, C) float32.
+        params: Thresholds.
+        best_class_only: Whether a box counts for its best class alone, or for every class that reaches the threshold.
+        classes: Class ids to report; None for all.
+        best: Take so many best candidates at most, whatever their score; None for those that reach the threshold.
+
+    """
+    reaches = scores >= params.cutoff(best)
+    if best_class_only:
+        class_ids = scores.argmax(axis=1)
+        where = np.flatnonzero(reaches[np.arange(len(scores)), class_ids])
+        class_ids = class_ids[where]
+    else:
+        where, class_ids = np.nonzero(reaches)
+    found = scores[where, class_ids]
+    kept, chosen = choose(found, class_ids, lambda index: boxes[where[index]], params, classes=classes, best=best)
+    where, class_ids, found = where[kept], class_ids[kept], found[kept]
+    return Found(chosen, found, class_ids, _margins(scores[where], class_ids, found))
+
+
+def _margins(
+    scores: NDArray[np.float32], class_ids: NDArray[np.int64], found: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    if scores.shape[1] == 1:
+        return found
+    others = scores.copy()
+    others[np.arange(len(found)), class_ids] = -np.inf
+    return np.asarray(np.abs(found - others.max(axis=1)), dtype=np.float32)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _SIDES = 4
 # Within this, exp() neither overflows nor vanishes in float32, sums included; trained logits stay below 20.
-_MAX_LOGIT = np.float32(80)
+MAX_LOGIT = np.float32(80)
 
 
 def expected_distances(bins: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -24,7 +24,7 @@ def expected_distances(bins: NDArray[np.float32]) -> NDArray[np.float32]:
 
     """
     logits = bins.reshape(_SIDES, len(bins) // _SIDES, bins.shape[1])
-    weights = np.exp(np.clip(logits, -_MAX_LOGIT, _MAX_LOGIT))
+    weights = np.exp(np.clip(logits, -MAX_LOGIT, MAX_LOGIT))
     numbers = np.arange(logits.shape[1], dtype=np.float32)
     # One product gives the sums of weight * number and of the weights, (4, 2, n).
     sums = np.stack((numbers, np.ones_like(numbers))) @ weights

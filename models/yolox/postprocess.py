@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from ..ops.boxes import clip_boxes
-from ..ops.detector import DetectorParams, choose, grid
+from ..ops.detector import DetectorParams, choose, detect_decoded, grid
 from ..ops.scores import lowest_logit, make_detections, sigmoid
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class PostprocessParams(DetectorParams):
 
 
 # exp() of this many cells is a side of 4e9 pixels at stride 8.
-_MAX_LOG_SIDE = np.float32(20)
+MAX_LOG_SIDE = np.float32(20)
 
 
 class _Candidates(NamedTuple):
@@ -114,6 +114,26 @@ def postprocess(
     ]
 
 
+def postprocess_decoded(
+    outputs: Mapping[str, NDArray[np.float32]],
+    transforms: Sequence[ImageTransform],
+    params: PostprocessParams,
+    labels: Sequence[str],
+    *,
+    classes: Sequence[int] | None = None,
+    best: int | None = None,
+) -> list[Detections]:
+    """Report what is in a batch of the form "decoded"; see `detect_decoded`."""
+    return detect_decoded(
+        outputs, transforms, params, labels, _to_image, best_class_only=True, classes=classes, best=best
+    )
+
+
+def _to_image(boxes: NDArray[np.float32], transform: ImageTransform) -> NDArray[np.float32]:
+    """Return boxes in network pixels as boxes in pixels of the image, clipped to it."""
+    return clip_boxes(boxes / np.float32(transform.scale), transform.width, transform.height)
+
+
 def _detect(
     outputs: Mapping[str, NDArray[np.float32]],
     transform: ImageTransform,
@@ -127,7 +147,7 @@ def _detect(
     kept, boxes = choose(
         found.scores, found.class_ids, lambda index: found.boxes[index], params, classes=classes, best=best
     )
-    boxes = clip_boxes(boxes / np.float32(transform.scale), transform.width, transform.height)
+    boxes = _to_image(boxes, transform)
     return make_detections(boxes, found.scores[kept], found.class_ids[kept], found.margins[kept], labels)
 
 
@@ -183,7 +203,7 @@ def _decode_boxes(
     """
     centre = (regression[:2] + grid) * stride
     # An untrained or damaged network may ask for boxes whose area overflows; these are larger than any image.
-    half = np.exp(np.minimum(regression[2:], _MAX_LOG_SIDE)) * (np.float32(0.5) * stride)
+    half = np.exp(np.minimum(regression[2:], MAX_LOG_SIDE)) * (np.float32(0.5) * stride)
     return np.concatenate((centre - half, centre + half)).T
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..forms import DETECTOR_FORMS
 from ..spec import ModelSpec
 
 # Stride of the coarsest outputs.
@@ -23,4 +24,5 @@ SPEC = ModelSpec(
     hub="ms:damo/cv_yolox-pai_hand-detection",
     conventions=("easycv", "megvii", "megvii-legacy"),
     activations=("silu", "relu"),
+    forms=DETECTOR_FORMS,
 )

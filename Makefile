@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 NPU_WHEEL := $(VENV)/npu-wheel
 DEMO_SEED := 2029
 
-.PHONY: demo test lint types unit test-npu-wheel test-slow bench mutation sample-weights format clean
+.PHONY: demo test lint types unit test-npu-wheel test-slow bench mutation sample-weights docs format clean
 
 # Two pictures that the weights have not seen: one drawn from another seed, one a photograph with shapes on it.
 demo: artifacts/yolox/yolox.onnx
@@ -56,6 +56,10 @@ mutation: $(STAMP)
 # The weights that come along, trained anew: an hour or two.
 sample-weights: $(STAMP)
 	PYTHONPATH=tools $(BIN)/python -m shapes train -o models/yolox/sample
+
+# The page of commands and options, from the commands themselves.
+docs: $(STAMP)
+	PYTHONPATH=tools $(BIN)/python -m cli_reference
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

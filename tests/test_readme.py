@@ -11,11 +11,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from shapes.__main__ import main as draw_scenes
 from shapes.photos import HELD_OUT
 from shapes.scenes import CLASSES, draw_scene
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README, CHINESE, EMBEDDING = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md", "docs/embedding.md")
+)
 BIN = Path(sys.executable).parent
 
 
@@ -24,14 +26,11 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     # The picture of the demo.
     cv2.imwrite(str(folder / "image.png"), draw_scene([2029, 0, 1], (480, 640), photos=tuple(HELD_OUT)).image)
-    # The scenes that are evaluated.
-    arguments = ["draw", "--scored", "--count", "20", "-o", str(folder / "pictures")]
-    draw_scenes(arguments, standalone_mode=False)
     return folder
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+def blocks(language, page=README):
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.S)
 
 
 def commands():
@@ -48,7 +47,7 @@ def shape(text):
 
 def test_commands_print_what_is_shown(folder):
     shown = commands()
-    assert len(shown) == 6
+    assert len(shown) == 3
     for command, output in shown:
         name, *arguments = shlex.split(command)
         done = subprocess.run(
@@ -65,7 +64,7 @@ def test_commands_print_what_is_shown(folder):
 
 
 def test_python_runs(folder, monkeypatch, capsys):
-    code = blocks("python")[0]
+    (code,) = blocks("python")
     monkeypatch.chdir(folder)
     # The export is the command's, which ran above; everything else runs as it stands.
     changed = code.replace('cvport.export("yolox", weights="sample", output="artifacts")', "Published()")
@@ -81,7 +80,7 @@ def test_python_runs(folder, monkeypatch, capsys):
 def test_embedding_finds_what_the_predictor_finds(folder, monkeypatch):
     import cvport
 
-    (code,) = blocks("python")[1:]
+    code = blocks("python", EMBEDDING)[0]
     monkeypatch.chdir(folder)
     names = {}
     exec(code, names)
@@ -103,15 +102,25 @@ def test_exit_codes_are_the_documented_ones():
     assert {kind.exit_code for kind in kinds} == {1, 2, 3, 4, 5, 6, 7}
 
 
+def shown_commands(page):
+    """The lines to type, in blocks that are run and in those that are indented, and the Python."""
+    lines = re.findall(r"^(?:    |\$ )(.+)$", re.sub("```python.*?```", "", page, flags=re.S), flags=re.M)
+    return lines, blocks("python", page)
+
+
 def test_the_chinese_page_shows_the_same_commands_and_models():
-    page = (Path(__file__).parents[1] / "README.zh-CN.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^(?:    |\$ ).+$", page.replace("\n    print", "\n  print"), flags=re.M)
-    assert len(lines) > 15
-    for line in lines:
-        assert line in README, line
-    for block in re.findall(r"```python\n(.*?)```", page, flags=re.S):
-        assert block in README
-    models = re.findall(r"^\| (`\w+`) \|.*\| (.*) \|$", page, flags=re.M)
-    assert [name for name, _ in models] == re.findall(r"^\| (`\w+`) \| .*\| (?:`|no known)", README, flags=re.M)
-    for target in re.findall(r"\]\((docs/[^)]+)\)", page):
-        assert (Path(__file__).parents[1] / target).is_file()
+    lines, python = shown_commands(README)
+    assert len(lines) > 5
+    assert shown_commands(CHINESE) == (lines, python)
+    tables = [re.findall(r"^\| (`\w+`) \|.*\| (`.*`|[^|`]*) \|$", page, flags=re.M) for page in (README, CHINESE)]
+    assert [name for name, _ in tables[0]] == [name for name, _ in tables[1]]
+    hubs = [[value for _, value in table if ":" in value and value[0] == "`"] for table in tables]
+    assert hubs[0] == hubs[1]
+    assert len(hubs[0]) == 4
+
+
+def test_the_chinese_page_has_the_same_figures():
+    sections = [page.partition("| `sample`")[2].partition("\n## ")[0] for page in (README, CHINESE)]
+    figures = [sorted(re.findall(r"\d+(?:\.\d+)*(?:e-\d+)?", section)) for section in sections]
+    assert figures[0] == figures[1]
+    assert len(figures[0]) > 30

@@ -17,6 +17,7 @@ from ...runtimes.commands.options import (
     verbosity_options,
     weights_option,
 )
+from .options import json_option
 
 if TYPE_CHECKING:
     from ..bisect.run import Finding
@@ -47,7 +48,7 @@ Examples:
     metavar="DIR",
     help="Folder for the operator with its inputs, where one is found.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @weights_option(", which torch and npu need")
 @download_options
 @verbosity_options

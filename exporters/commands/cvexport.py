@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\b
 Examples:
   cvexport yolox --weights yolox_nano.pth
-  cvexport yolox --weights sample -o /tmp/artifacts --json
+  cvexport yolox --weights sample -o exported --json
   cvexport all --weights seeded
   cvexport yolox --weights hand.pth --preprocess megvii-legacy --activation relu --probes photos/
 """
@@ -258,7 +258,7 @@ def _doctor(*, as_json: bool) -> None:
 
 
 @cvexport.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@json_option
 def _list(*, as_json: bool) -> None:
     """List the models: what they find, where their weights come from, which package has them."""
     entries = survey(KINDS)

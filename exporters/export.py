@@ -29,6 +29,7 @@ from .replay import save_evidence
 from .report.files import report_files
 from .report.record import Record, make_record
 from .report.text import failure
+from .sbom import SBOM, describe_materials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -149,6 +150,7 @@ def export(
             progress("keeping the evidence")
             _reject(staging, Path(output), spec.name, reference, record)
         progress("publishing")
+        (staging / SBOM).write_bytes(describe_materials(onnx_path, record, spec).encode())
         folder = publish(staging, Path(output), spec.name)
     return Artifact(folder, folder / onnx_path.name, _loaded(network, checkpoint), record.to_dict(), verification)
 

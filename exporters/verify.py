@@ -15,6 +15,7 @@ from .publish import SUMS_NAME, verify_sums
 from .report.files import RECORD
 from .report.record import read_record
 from .report.text import failure
+from .sbom import SBOM, materials_of, read_materials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ def verify_artifact(path: Path) -> list[Check]:
 
     Returns:
         What was looked at, in this order: its sums, the seal, the graph that it is about, the record, nodes.json,
-        the verdict of the record.
+        the bill of materials, the verdict of the record.
 
     Raises:
         ArtifactError: There is no exported file.
@@ -76,6 +77,7 @@ def verify_artifact(path: Path) -> list[Check]:
         "graph": _check_graph,
         "record": _check_record,
         "nodes": _check_nodes,
+        "sbom": _check_materials,
         _VERDICT: _check_verdict,
     }
     return [*found, *(Check(name, _problems(partial(check, artifact))) for name, check in checks.items())]
@@ -195,3 +197,17 @@ def _check_nodes(artifact: _Artifact) -> Iterator[str]:
     model, _ = read_lean(artifact.path)
     if listed != [(node.name, list(node.output)) for node in model.graph.node]:
         yield f"{NODES} lists other operators than the file has"
+
+
+def _check_materials(artifact: _Artifact) -> Iterator[str]:
+    """Yield where the bill of materials is another file's; older artifacts and rejected ones have none."""
+    listed = read_materials(artifact.path.with_name(SBOM))
+    if listed is None:
+        return
+    expected = materials_of(json.loads(artifact.seal.to_json()), sha256_file(artifact.path))
+    if listed.onnx_sha256 != expected.onnx_sha256:
+        yield f"{SBOM} is about another file"
+    pairs = zip(expected._fields, listed, expected, strict=True)
+    differing = [name for name, here, there in pairs if name != "onnx_sha256" and here != there]
+    if differing:
+        yield f"{SBOM} says something else than the file: {', '.join(differing)}"

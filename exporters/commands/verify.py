@@ -23,7 +23,7 @@ Examples:
 @click.argument("path", type=click.Path(path_type=Path))
 @json_option
 def verify_command(*, path: Path, as_json: bool) -> None:
-    """Check an artifact, offline: its sums, its seal, its graph and its record fit each other.
+    """Check an artifact, offline: its sums, seal, graph, record and bill of materials fit each other.
 
     Exit code 4 if anything does not fit. Sums are no proof of origin: who can change a file can make new ones.
     """

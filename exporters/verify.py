@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArtifactError, CvportError
+from ..models.lazy import import_onnx
 from ..models.weights.digest import sha256_file
 from ..runtimes.load import find_exported_file
 from ..runtimes.seal import digest_fits, read_seal, sealed_model, sealed_params
@@ -60,11 +61,13 @@ def verify_artifact(path: Path) -> list[Check]:
 
     Raises:
         ArtifactError: There is no exported file.
+        BackendError: onnx is not installed: graphs cannot be read.
 
     """
     file = find_exported_file(path)
     if file is None or not file.is_file():
         raise ArtifactError(f"{path} is no artifact", "Give its folder, or the .onnx file in it.")
+    import_onnx()
     file = file.resolve()
     found = [Check("sums", _problems(partial(_check_sums, file)))]
     try:

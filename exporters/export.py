@@ -132,7 +132,7 @@ def export(
         onnx_path = staging / f"{spec.name}.onnx"
         data, structure, nodes = make_onnx(spec, network, seal, progress)
         onnx_path.write_bytes(data)
-        (staging / NODES).write_text(nodes, encoding="utf-8")
+        (staging / NODES).write_bytes(nodes.encode())
         del data  # as large as the weights, and no longer needed
         progress("running PyTorch")
         reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)

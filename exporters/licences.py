@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # What older metadata says in free words, and what classifiers say, with the identifiers of https://spdx.org/licenses.
 # Classifiers that leave the version open, such as "BSD License", have none.
 _SPDX = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "Apache 2.0 License": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
@@ -21,6 +22,7 @@ _SPDX = {
     "BSD-3-Clause": "BSD-3-Clause",
     "FreeBSD": "BSD-2-Clause",
     "HPND": "HPND",
+    "ISC License (ISCL)": "ISC",
     "MIT": "MIT",
     "MIT License": "MIT",
     "MIT-CMU": "MIT-CMU",

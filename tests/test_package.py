@@ -174,7 +174,8 @@ def test_sdist_holds_the_sources_the_tests_and_what_runs_them(built):
     tests = {name for name in built.files if name.startswith(("tests/", "tools/"))}
     assert len(tests) > 100
     assert tests <= built.sdist
-    assert {"README.md", "LICENSE", "constraints.txt", "Makefile", "pyproject.toml", "MANIFEST.in"} <= built.sdist
+    assert {"README.md", "CHANGELOG.md", "LICENSE", "constraints.txt", "constraints-lowest.txt"} <= built.sdist
+    assert {"Makefile", "pyproject.toml", "MANIFEST.in", "Dockerfile", ".dockerignore"} <= built.sdist
     assert {path.relative_to(ROOT).as_posix() for path in sources()} <= built.sdist
 
 
@@ -205,7 +206,10 @@ def test_lowest_versions_are_those_that_the_project_asks_for():
 
 
 def test_version_is_the_one_of_the_project():
-    assert cvport.__version__ == PROJECT["project"]["version"]
+    version = PROJECT["project"]["version"]
+    assert cvport.__version__ == version
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)
+    assert newest[1] == version
 
 
 def test_imports_inside_are_relative():

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import onnx
@@ -274,3 +275,10 @@ def test_parity_shows_no_record_that_does_not_fit(artifact):
     change_model(artifact, scale)
     write_sums(artifact)
     assert run_command(cvexport, ["parity", str(artifact / "yolox.onnx")]) == 4
+
+
+def test_without_the_library_that_reads_graphs(artifact, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for command in (["verify", str(artifact)], ["parity", str(artifact / "yolox.onnx")]):
+        assert run_command(cvexport, command) == 5
+        assert "pip install 'cvport[export]'" in capsys.readouterr().err

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-import licences
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import licences
 
 PAGE = Path(__file__).parents[2] / "docs/licences.md"
 PROJECT = tomllib.loads((PAGE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]

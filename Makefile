@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 NPU_WHEEL := $(VENV)/npu-wheel
 DEMO_SEED := 2029
 
-.PHONY: demo test lint types unit test-npu-wheel test-slow bench mutation sample-weights docs format clean
+.PHONY: demo test lint types unit test-npu-wheel test-package test-lowest test-slow bench mutation sample-weights docs format clean
 
 # Two pictures that the weights have not seen: one drawn from another seed, one a photograph with shapes on it.
 demo: artifacts/yolox/yolox.onnx
@@ -37,6 +37,15 @@ unit: $(STAMP)
 # The real torch_npu over a stub of CANN. Where the wheel or gcc is missing, the tests are skipped and say so.
 test-npu-wheel: $(NPU_WHEEL)
 	CVPORT_NPU_WHEEL=$(NPU_WHEEL) $(BIN)/python -m pytest -m npu_wheel tests/npu_wheel
+
+# The wheel with base dependencies alone, in an environment that pip makes.
+test-package: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m package tests/environments
+
+# The lowest versions of the base dependencies, OpenCV 4 and 5, and the later Pythons that are on the PATH. Exports all
+# five models first; CVPORT_TEST_ARTIFACTS names a folder that has them.
+test-lowest: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m lowest tests/environments
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow

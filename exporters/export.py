@@ -30,6 +30,7 @@ from .replay import save_evidence
 from .report.files import report_files
 from .report.record import Record, make_record
 from .report.text import failure
+from .sbom import SBOM, describe_materials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -136,7 +137,7 @@ def export(
         onnx_path = staging / f"{name}.onnx"
         data, structure, nodes = make_onnx(spec, network, seal, progress)
         onnx_path.write_bytes(data)
-        (staging / NODES).write_text(nodes, encoding="utf-8")
+        (staging / NODES).write_bytes(nodes.encode())
         del data  # as large as the weights, and no longer needed
         progress("running PyTorch")
         reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
@@ -154,6 +155,7 @@ def export(
             progress("keeping the evidence")
             _reject(staging, Path(output), name, reference, record)
         progress("publishing")
+        (staging / SBOM).write_bytes(describe_materials(onnx_path, record, spec).encode())
         folder = publish(staging, Path(output), name)
     return Artifact(folder, folder / onnx_path.name, _loaded(network, checkpoint), record.to_dict(), verification)
 

@@ -239,7 +239,7 @@ def _listed(folder: Path) -> list[str]:
 def _write_sums(folder: Path) -> str:
     """Write the sums of *folder* as sha256sum does, flush it all to the disk, and return the digest of the sums."""
     lines = [f"{sha256_file(folder / name)}  {name}\n" for name in _names(folder)]
-    (folder / SUMS_NAME).write_text("".join(lines), encoding="utf-8")
+    (folder / SUMS_NAME).write_bytes("".join(lines).encode())  # sha256sum reads no other ends of lines than "\n"
     for path in (*folder.rglob("*"), folder):
         _sync(path)
     return sha256_file(folder / SUMS_NAME)

@@ -48,7 +48,7 @@ _NO_NETWORK = "it builds on the network"
 def save_evidence(folder: Path, onnx_name: str, reference: Reference) -> None:
     """Write the images, network inputs and PyTorch outputs of every case, and the script that uses them."""
     np.savez_compressed(folder / "inputs.npz", **evidence_arrays(reference))
-    (folder / "replay.py").write_text(_SCRIPT.format(name=onnx_name), encoding="utf-8")
+    (folder / "replay.py").write_bytes(_SCRIPT.format(name=onnx_name).encode())
 
 
 def replay(onnx_path: Path) -> Record:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArtifactError, CvportError
+from ..models.lazy import import_onnx
 from ..models.weights.digest import sha256_file
 from ..runtimes.load import find_exported_file
 from ..runtimes.seal import content_digest, read_seal, sealed_model, sealed_params
@@ -16,6 +17,7 @@ from .publish import SUMS_NAME, verify_sums
 from .report.files import RECORD
 from .report.record import read_record
 from .report.text import failure
+from .sbom import SBOM, materials_of, read_materials
 from .signing import is_capture, signature_problem
 
 if TYPE_CHECKING:
@@ -86,15 +88,17 @@ def verify_artifact(path: Path) -> list[Check]:
 
     Returns:
         What was looked at, in this order: its sums, the seal, the graph that it is about, the record, nodes.json,
-        the verdict of the record.
+        the bill of materials, the verdict of the record.
 
     Raises:
         ArtifactError: There is no exported file.
+        BackendError: onnx is not installed: graphs cannot be read.
 
     """
     file = find_exported_file(path)
     if file is None or not file.is_file():
         raise ArtifactError(f"{path} is no artifact", "Give its folder, or the .onnx file in it.")
+    import_onnx()
     file = file.resolve()
     found = [Check("sums", _problems(partial(_check_sums, file)))]
     try:
@@ -107,6 +111,7 @@ def verify_artifact(path: Path) -> list[Check]:
         "graph": _check_graph,
         "record": _check_record,
         "nodes": _check_nodes,
+        "sbom": _check_materials,
         _VERDICT: _check_verdict,
     }
     return [*found, *(Check(name, _problems(partial(check, artifact))) for name, check in checks.items())]
@@ -225,3 +230,17 @@ def _check_nodes(artifact: _Artifact) -> Iterator[str]:
     model, _ = read_lean(artifact.path)
     if listed != [(node.name, list(node.output)) for node in model.graph.node]:
         yield f"{NODES} lists other operators than the file has"
+
+
+def _check_materials(artifact: _Artifact) -> Iterator[str]:
+    """Yield where the bill of materials is another file's; older artifacts and rejected ones have none."""
+    listed = read_materials(artifact.path.with_name(SBOM))
+    if listed is None:
+        return
+    expected = materials_of(json.loads(artifact.seal.to_json()), sha256_file(artifact.path))
+    if listed.onnx_sha256 != expected.onnx_sha256:
+        yield f"{SBOM} is about another file"
+    pairs = zip(expected._fields, listed, expected, strict=True)
+    differing = [name for name, here, there in pairs if name != "onnx_sha256" and here != there]
+    if differing:
+        yield f"{SBOM} says something else than the file: {', '.join(differing)}"

@@ -33,3 +33,16 @@ def import_torch() -> ModuleType:
         return importlib.import_module("torch")
     except (ImportError, OSError, RuntimeError) as error:
         raise BackendError(f"PyTorch cannot be imported: {error}", "Install it: pip install 'cvport[torch]'") from error
+
+
+def import_onnx() -> ModuleType:
+    """Import the library that reads and writes graphs; running a file does not need it.
+
+    Raises:
+        BackendError: onnx is not installed, or is damaged.
+
+    """
+    try:
+        return importlib.import_module("onnx")
+    except (ImportError, OSError) as error:
+        raise BackendError(f"onnx cannot be imported: {error}", "Install it: pip install 'cvport[export]'") from error

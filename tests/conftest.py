@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +85,10 @@ def npu() -> Iterator[Any]:
         yield machine
 
 
+# Names a folder that has the export already, for environments that cannot make one.
+NANO_VARIABLE = "CVPORT_TEST_NANO"
+
+
 class NanoArtifact(NamedTuple):
     """A small network that was exported, and where it came from."""
 
@@ -92,7 +97,14 @@ class NanoArtifact(NamedTuple):
 
 
 def export_nano(folder: Path, batch: str | int = "dynamic", side: int = 160, form: str = "raw") -> NanoArtifact:
-    """Export Megvii's nano with made-up weights, 3 classes, at 160x160 or another size."""
+    """Export Megvii's nano with made-up weights, 3 classes, at 160x160 or another size.
+
+    The plain one is taken from what `NANO_VARIABLE` names, where it names something.
+    """
+    plain = (batch, side, form) == ("dynamic", 160, "raw")
+    if plain and (ready := os.environ.get(NANO_VARIABLE)):
+        shutil.copytree(ready, folder, dirs_exist_ok=True)
+        return NanoArtifact(folder / "artifacts/yolox/yolox.onnx", folder / "nano.pth")
     import torch
 
     import cvport

@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 import cvport
+from helpers.distributions import build, checkout_files, copy_checkout
 
 ROOT = Path(cvport.__file__).resolve().parent
 HEAVY = {
@@ -88,6 +88,8 @@ class Distributions(NamedTuple):
         sdist: The files of the source distribution.
         wheel: The files of the wheel that is built from the unpacked source distribution.
         unzipped: The wheel's folder.
+        checkout: A copy of the checkout.
+        made: The wheel itself.
 
     """
 
@@ -95,42 +97,27 @@ class Distributions(NamedTuple):
     sdist: frozenset[str]
     wheel: frozenset[str]
     unzipped: Path
-
-
-def checkout_files() -> list[str]:
-    """Return the files of the checkout that git does not ignore."""
-    if not (ROOT / ".git").exists() or shutil.which("git") is None:
-        pytest.skip("git tells which files belong to the checkout, and this is not one")
-    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(command, capture_output=True, check=True).stdout.decode().split("\0")
-    return [name for name in names if name and (ROOT / name).exists()]
+    checkout: Path
+    made: Path
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
     """Build as a package index does it, in a copy of the checkout with what work leaves behind in one."""
     folder = tmp_path_factory.mktemp("built")
-    files = checkout_files()
     left = ["artifacts/a/a.onnx", ".venv/lib/a.py", "tests/__pycache__/a.pyc", "tests/.hypothesis/a", "bench.json"]
-    for name in (*files, *left):
-        path = folder / "checkout" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if name in left:
-            path.write_text("left behind")
-        else:
-            shutil.copy2(ROOT / name, path, follow_symlinks=False)
-    build = "import os, sys; os.chdir(sys.argv[1]); from setuptools import build_meta as b; print(b.build_{}('out'))"
-    name = python(build.format("sdist"), folder / "checkout").splitlines()[-1]
-    with tarfile.open(folder / "checkout/out" / name) as archive:
+    checkout = copy_checkout(folder / "checkout", left)
+    archived = build(checkout, "sdist")
+    with tarfile.open(archived) as archive:
         assert all(member.isfile() or member.isdir() for member in archive), "links do not unpack everywhere"
         archive.extractall(folder, filter="data")
-    source = folder / name.removesuffix(".tar.gz")
+    source = folder / archived.name.removesuffix(".tar.gz")
     sdist = frozenset(path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file())
-    name = python(build.format("wheel"), source).splitlines()[-1]
-    with zipfile.ZipFile(source / "out" / name) as archive:
+    made = build(source, "wheel")
+    with zipfile.ZipFile(made) as archive:
         archive.extractall(folder / "wheel")
         wheel = frozenset(archive.namelist())
-    return Distributions(frozenset(files), sdist, wheel, folder / "wheel")
+    return Distributions(frozenset(checkout_files()), sdist, wheel, folder / "wheel", checkout, made)
 
 
 def test_every_package_is_listed():
@@ -152,6 +139,12 @@ def test_wheel_holds_what_lies_in_the_packages_modules_and_data_alike(built):
     expected |= {f"cvport/{name}" for name in ("__init__.py", "__main__.py", "errors.py", "py.typed")}
     assert inside == expected
     assert {f"cvport/{path.relative_to(ROOT).as_posix()}" for path in sources()} <= inside
+
+
+def test_sdist_builds_the_wheel_that_the_checkout_builds(built):
+    direct = build(built.checkout, "wheel")
+    assert direct.name == built.made.name == f"cvport-{cvport.__version__}-py3-none-any.whl"
+    assert direct.read_bytes() == built.made.read_bytes()
 
 
 def test_wheel_has_both_commands_and_the_licence(built):
@@ -181,7 +174,8 @@ def test_sdist_holds_the_sources_the_tests_and_what_runs_them(built):
     tests = {name for name in built.files if name.startswith(("tests/", "tools/"))}
     assert len(tests) > 100
     assert tests <= built.sdist
-    assert {"README.md", "LICENSE", "constraints.txt", "Makefile", "pyproject.toml", "MANIFEST.in"} <= built.sdist
+    assert {"README.md", "CHANGELOG.md", "LICENSE", "constraints.txt", "constraints-lowest.txt"} <= built.sdist
+    assert {"Makefile", "pyproject.toml", "MANIFEST.in", "Dockerfile", ".dockerignore"} <= built.sdist
     assert {path.relative_to(ROOT).as_posix() for path in sources()} <= built.sdist
 
 
@@ -198,8 +192,24 @@ def test_editable_install_finds_the_root_by_the_name_of_the_package():
     assert (folder / "cvport").readlink() == Path("..")
 
 
+def test_lowest_versions_are_those_that_the_project_asks_for():
+    """constraints-lowest.txt, which `make test-lowest` installs, pins the first release of each lower bound."""
+    bounds = {
+        name.lower(): bound.split(".")
+        for name, bound in (line.split(">=") for line in PROJECT["project"]["dependencies"])
+    }
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pins = {name: pin.split(".") for name, pin in (line.split("==") for line in lines if not line.startswith("#"))}
+    assert pins.keys() == bounds.keys()
+    for name, bound in bounds.items():
+        assert pins[name][: len(bound)] == bound, name
+
+
 def test_version_is_the_one_of_the_project():
-    assert cvport.__version__ == PROJECT["project"]["version"]
+    version = PROJECT["project"]["version"]
+    assert cvport.__version__ == version
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.M)
+    assert newest[1] == version
 
 
 def test_imports_inside_are_relative():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from ...errors import ArtifactError
+from ...models.lazy import import_onnx
 from ...runtimes.onnx_file import GRAPH, LENGTH, Field, MalformedError, fields_of, read_bytes, read_with
 from ..gate.foreign import read_model
 
@@ -61,8 +62,10 @@ def read_lean(path: Path) -> tuple[onnx.ModelProto, dict[str, Stored]]:
 
     Raises:
         ArtifactError: The file is missing, or no ONNX file that can be read.
+        BackendError: onnx is not installed.
 
     """
+    import_onnx()
     found = read_with(path, lambda stream: _read(path, stream))
     return (read_model(path), {}) if found is None else found
 

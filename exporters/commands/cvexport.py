@@ -13,7 +13,7 @@ import click
 
 from ...errors import CvportError, ParityFailed, ParityIncomplete, UsageError
 from ...models.registry import get_model, known_names, survey
-from ...runtimes.commands.console import overview, progress, run_command, set_verbosity, show_error
+from ...runtimes.commands.console import missing_for_export, overview, progress, run_command, set_verbosity, show_error
 from ...runtimes.commands.options import (
     SETTINGS,
     SectionedCommand,
@@ -82,6 +82,9 @@ class _ModelGroup(click.Group):
             rows = [(f"MODEL ({', '.join(known_names())})", "Export a model; cvexport MODEL --help")]
             rows += [(name, command.get_short_help_str()) for name, command in self.commands.items()]
             formatter.write_dl(rows)
+        if missing := missing_for_export():
+            with formatter.section("Not installed here"):
+                formatter.write_text(f"{', '.join(missing)}, which an export needs: pip install 'cvport[export]'")
 
 
 @click.group(cls=_ModelGroup, epilog=_EXAMPLES, context_settings=SETTINGS)

@@ -27,7 +27,7 @@ Examples:
 )
 @json_option
 def verify_command(*, path: Path, public_key: Path | None, as_json: bool) -> None:
-    """Check an artifact, offline: its sums, its seal, its graph and its record fit each other; or a capture.
+    """Check an artifact, offline: its sums, seal, graph, record and bill of materials fit each other; or a capture.
 
     Exit code 4 if anything does not fit. Sums are no proof of origin: who can change a file can make new ones. A
     signature is (cvexport sign), if the public key came to you in another way than the artifact.

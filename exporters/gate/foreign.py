@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ArtifactError, UsageError, WeightsError, did_you_mean
+from ...models.lazy import import_onnx
 from ...runtimes.backends.onnx import OnnxBackend
 from ...runtimes.parity.tensors import measure_tensor
 from ...runtimes.parity.verdicts import Judgement
@@ -69,8 +70,10 @@ def read_model(path: Path) -> onnx.ModelProto:
 
     Raises:
         ArtifactError: It is missing or damaged, or weights that it keeps in other files are not there.
+        BackendError: onnx is not installed.
 
     """
+    import_onnx()
     import onnx
 
     if not path.is_file():

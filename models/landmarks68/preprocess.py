@@ -130,7 +130,8 @@ def _crop(box: Box, params: PreprocessParams) -> tuple[NDArray[np.float32], NDAr
         shift_x = (width - 1) / 2 - zoom * ((x1 + x2) / 2)
         shift_y = (height - 1) / 2 - zoom * ((y1 + y2) / 2)
         matrix = np.array([[zoom, 0, shift_x], [0, zoom, shift_y], [0, 0, 1]]).astype(np.float32)
-        usable = np.isfinite(matrix).all() and np.isfinite(max(height, width) / matrix[0, 0])
+        # The quotient in float32 too: numpy 1 would make it a float64.
+        usable = np.isfinite(matrix).all() and np.isfinite(np.float32(max(height, width)) / matrix[0, 0])
     if not usable:
         raise InputError(
             f"the face box {x1:g} {y1:g} {x2:g} {y2:g} is too large or too small",

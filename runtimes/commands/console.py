@@ -235,7 +235,7 @@ def overview() -> str:
         reason = unavailable_reason(name)
         state = "ready" if reason is None else "not here: " + " - ".join(reason.splitlines())
         lines.append(f"backend    {name:6} {entry.summary}: {state}")
-    missing = [name for name in _EXPORT_NEEDS if _version(name) == "missing"]
+    missing = missing_for_export()
     needs = f"not here: {', '.join(missing)} missing - pip install 'cvport[export]'" if missing else "ready"
     lines += [
         f"export     {needs}",
@@ -245,6 +245,11 @@ def overview() -> str:
         "cvrun --backend onnx image.jpg       run what was exported",
     ]
     return "\n".join(lines)
+
+
+def missing_for_export() -> list[str]:
+    """Return the packages that an export needs and that are not installed."""
+    return [name for name in _EXPORT_NEEDS if _version(name) == "missing"]
 
 
 def _version(package: str) -> str:

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 TRIES, PAUSE = 5, 0.5
 # A stream that does not answer for so long has broken off, in milliseconds.
 TIMEOUT_MS = 10_000
+# OpenCV's LOG_LEVEL_SILENT.
+_SILENT = 0
 # From this share of the frames that a file announces on, it has ended where it should: containers count roughly.
 _WHOLE = 0.9
 _SECRET = re.compile(r"(?<=://)[^/@]*@")
-_CAMERA_HINT = "Check that it is plugged in, not in use, and that you may read /dev/video*."
+_CAMERA_HINT = "Check that it is plugged in, not in use, and that you may use it (on Linux: read /dev/video*)."
 
 
 def without_secret(address: str) -> str:
@@ -176,7 +178,8 @@ class _Capture:
 
         # What FFMPEG has to say goes to stderr without the name of the file; errors here say it with.
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        set_log_level = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # the former until 4.12
+        set_log_level(_SILENT)
         self._cv2: Any = cv2
         if isinstance(what, int):
             self._capture: Any = cv2.VideoCapture(what)

@@ -63,6 +63,7 @@ def test_published_artifact(published, weights):
         "parity.json",
         "parity.md",
         "report.html",
+        "sbom.cdx.json",
         "yolox.onnx",
     ]
     verify_sums(published.folder)
@@ -110,7 +111,7 @@ def test_the_whole_folder_is_the_same_in_two_places(quick, weights, tmp_path, mo
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     folders = [export("yolox", weights=weights, output=tmp_path / name, options=OPTIONS).folder for name in ("a", "b")]
     first, second = map(snapshot, folders)
-    assert len(first) == 6
+    assert len(first) == 7
     assert [name for name in first if first[name] != second.get(name)] == []
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 
 import numpy as np
 import onnx
@@ -67,6 +68,7 @@ def test_published_artifact_fits(nano_artifact, artifact):
         "graph",
         "record",
         "nodes",
+        "sbom",
         "verdict",
     ]
 
@@ -75,17 +77,18 @@ def test_altered_file(artifact):
     data = bytearray((artifact / "yolox.onnx").read_bytes())
     data[len(data) // 2] ^= 1
     (artifact / "yolox.onnx").write_bytes(bytes(data))
-    assert set(problems(artifact)) == {"sums", "seal", "record"}
+    assert set(problems(artifact)) == {"sums", "seal", "record", "sbom"}
     write_sums(artifact)
-    assert set(problems(artifact)) == {"seal", "record"}
+    assert set(problems(artifact)) == {"seal", "record", "sbom"}
 
 
 def test_altered_file_with_a_digest_and_sums_that_fit(artifact):
     change_model(artifact, scale)
     write_sums(artifact)
     found = problems(artifact)
-    assert set(found) == {"record"}
+    assert set(found) == {"record", "sbom"}
     assert "about another file" in found["record"]
+    assert "about another file" in found["sbom"]
     assert "another seal than the file: digest" in found["record"]
 
 
@@ -193,6 +196,43 @@ def test_operators_of_another_file(artifact):
     assert "cannot read" in problems(artifact)["nodes"]
 
 
+def test_materials_of_another_file(artifact):
+    path = artifact / "sbom.cdx.json"
+    whole = json.loads(path.read_text())
+    for change, message in (
+        (lambda bill: bill["metadata"]["component"]["hashes"][0].update(content="0" * 64), "about another file"),
+        (lambda bill: bill["components"][0].update(version="0" * 64), "than the file: weights_sha256"),
+        (lambda bill: bill["components"][0].update(name="nanodet"), "than the file: model"),
+        (lambda bill: bill["components"][2].update(version="0.1"), "than the file: tools"),
+        (lambda bill: bill["components"].pop(), "than the file: tools"),
+        (lambda bill: bill.update(serialNumber="urn:uuid:0"), "than the file: serial"),
+        (lambda bill: bill.update(specVersion="1.5"), "it is CycloneDX 1.5"),
+        (lambda bill: bill.update(components=[]), "cannot read"),
+        (lambda bill: bill["metadata"].pop("component"), "cannot read"),
+    ):
+        bill = json.loads(json.dumps(whole))
+        change(bill)
+        path.write_text(json.dumps(bill))
+        write_sums(artifact)
+        found = problems(artifact)
+        assert set(found) == {"sbom"}, message
+        assert message in found["sbom"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100000, '{"bomFormat": [], "specVersion": {}}', "\ud800"])
+def test_damaged_materials(artifact, text):
+    (artifact / "sbom.cdx.json").write_bytes(text.encode(errors="surrogatepass"))
+    write_sums(artifact)
+    assert set(problems(artifact)) == {"sbom"}
+
+
+def test_artifact_of_before_there_were_materials(artifact):
+    (artifact / "sbom.cdx.json").unlink()
+    assert "missing sbom.cdx.json" in problems(artifact)["sums"]
+    write_sums(artifact)
+    assert problems(artifact) == {}
+
+
 def test_file_alone_and_no_file(artifact, tmp_path):
     shutil.copy(artifact / "yolox.onnx", tmp_path / "yolox.onnx")
     assert set(problems(tmp_path / "yolox.onnx")) == {"sums", "record", "verdict"}
@@ -235,3 +275,10 @@ def test_parity_shows_no_record_that_does_not_fit(artifact):
     change_model(artifact, scale)
     write_sums(artifact)
     assert run_command(cvexport, ["parity", str(artifact / "yolox.onnx")]) == 4
+
+
+def test_without_the_library_that_reads_graphs(artifact, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    for command in (["verify", str(artifact)], ["parity", str(artifact / "yolox.onnx")]):
+        assert run_command(cvexport, command) == 5
+        assert "pip install 'cvport[export]'" in capsys.readouterr().err

@@ -11,14 +11,11 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
 from cvport.exporters.gate.probes import scene
 from cvport.runtimes.commands.console import run_command
 from cvport.runtimes.seal import KEY
-from helpers.gate import with_digest
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +42,11 @@ def write_picture(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def nan_artifact(nano_artifact: Any, tmp_path: Path) -> Path:
     """The small network with one weight that is not a number."""
+    import onnx
+    from onnx import numpy_helper
+
+    from helpers.gate import with_digest
+
     model = onnx.load(nano_artifact.onnx)
     tensor = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
     values = numpy_helper.to_array(tensor).copy()
@@ -60,6 +62,8 @@ def with_seal(nano_artifact: Any, tmp_path: Path) -> Callable[..., Path]:
     """``with_seal(text)`` is the small network with that metadata, None for none; keywords change the true seal."""
 
     def make(text: str | None = None, **changes: Any) -> Path:
+        import onnx
+
         model = onnx.load(nano_artifact.onnx)
         (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
         if changes:

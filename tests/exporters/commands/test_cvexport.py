@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 
@@ -167,3 +168,19 @@ def test_a_record_of_untrained_weights_says_so(tmp_path, capsys, monkeypatch):
     (tmp_path / "parity.json").write_text(json.dumps(record))
     assert run_command(cvexport, ["parity", str(tmp_path / "yolox.onnx")]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "a network  (untrained weights)"
+
+
+def test_help_names_what_an_export_lacks_here(monkeypatch, capsys):
+    versions = importlib.metadata.version
+
+    def version(package):
+        if package in ("torch", "onnxsim"):
+            raise importlib.metadata.PackageNotFoundError
+        return versions(package)
+
+    assert run_command(cvexport, ["--help"]) == 0
+    assert "Not installed here" not in capsys.readouterr().out
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert run_command(cvexport, ["--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Not installed here: torch, onnxsim, which an export needs: pip install 'cvport[export]'" in shown

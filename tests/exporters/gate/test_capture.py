@@ -40,9 +40,11 @@ def published(quick, weights, tmp_path):
 
 def test_capture_completes_a_published_artifact(published, capture):
     before = sha256_file(published.onnx)
+    materials = (published.folder / "sbom.cdx.json").read_bytes()
     assert json.loads(published.parity.read_text())["legs"]["npu"]["status"] == "not run"
     complete(published.onnx, capture)
     verify_sums(published.folder)
+    assert (published.folder / "sbom.cdx.json").read_bytes() == materials
     record = json.loads(published.parity.read_text())
     assert sha256_file(published.onnx) == before == record["onnx_sha256"]
     assert record["legs"]["npu"]["captured"] == Capture.read(capture).digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
+import types
 
 import cv2
 import numpy as np
@@ -209,3 +210,14 @@ def test_a_real_stream_comes_back_with_another_size(monkeypatch):
     assert again.image.shape == (120, 160, 3)
     assert again.frame > len(first)
     assert again.time_s > times[-1]
+
+
+@pytest.mark.parametrize("stands_in", ["cv2", "cv2.utils.logging"])
+def test_opencv_is_silent_in_all_its_versions(stands_in, monkeypatch):
+    """The function that silences it moved in 4.13."""
+    levels = []
+    monkeypatch.setattr(cv2, "setLogLevel", levels.append if stands_in == "cv2" else None, raising=False)
+    logging = types.SimpleNamespace(setLogLevel=levels.append) if stands_in != "cv2" else None
+    monkeypatch.setattr(cv2.utils, "logging", logging, raising=False)
+    assert not video._Capture("no-such-file.mp4").is_open
+    assert levels == [0]

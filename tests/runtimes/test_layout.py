@@ -23,7 +23,8 @@ def changed(nano_artifact, tmp_path):
         model = onnx.load(nano_artifact.onnx)
         (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
         content = json.loads(entry.value)
-        (content if part is None else content[part]).update(values)
+        for place in (None, "preprocess") if part == "both" else (part,):
+            (content if place is None else content[place]).update(values)
         entry.value = json.dumps(content)
         if change is not None:
             change(model.graph)
@@ -43,7 +44,9 @@ def changed(nano_artifact, tmp_path):
         ("postprocess", {"strides": [16, 8, 32]}, "cls_0"),
         (None, {"labels": ["a", "b"]}, r"cls_0 is \(any, 3, 20, 20\), it should be \(any, 2, 20, 20\)"),
         (None, {"batch": 2}, None),
-        (None, {"input_size": [320, 160]}, r"input is \(any, 3, 160, 160\), it should be \(any, 3, 320, 160\)"),
+        (None, {"input_size": [320, 160]}, r"the sealed input size \(320, 160\) is not that of the preprocessing"),
+        ("preprocess", {"input_size": [320, 160]}, r"the sealed input size \(160, 160\) is not that of the preproc"),
+        ("both", {"input_size": [320, 160]}, r"input is \(any, 3, 160, 160\), it should be \(any, 3, 320, 160\)"),
     ],
 )
 def test_seals_of_another_network(changed, part, values, message):

@@ -1,4 +1,4 @@
-"""The table of what is fuzzed: name -> where its `Target` is."""
+"""The table of what is fuzzed: name -> the module that has its `Target`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from fuzz.judging import Target
 TARGETS = {
     "seal": "seals",
     "onnx_file": "onnx_files",
+    "postprocess": "decoding",
+    "image": "pictures",
+    "stored": "stored_results",
 }
 
 

@@ -43,12 +43,12 @@ def _check(content: object) -> None:
         inner: list[Any] = []
         for value in level:
             if isinstance(value, dict):
-                _check_text("".join(value))
+                check_text("".join(value))
                 inner += value.values()
             elif isinstance(value, list):
                 inner += value
             elif isinstance(value, str):
-                _check_text(value)
+                check_text(value)
             elif isinstance(value, float) and not math.isfinite(value):
                 raise ValueError("it holds a number that is not finite")
             elif isinstance(value, int) and not -_MOST <= value < _MOST:
@@ -59,7 +59,8 @@ def _check(content: object) -> None:
     raise ValueError(f"it is nested more than {_DEEPEST} levels deep")
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Refuse, with a ValueError, a text that cannot be written: JSON can hold half of a pair of surrogates."""
     if not text.isascii():
         try:
             text.encode()

@@ -11,7 +11,7 @@ from fuzz.judging import HangError, SilentChangeError, Target, judge
 from fuzz.study import Study
 from fuzz.targets import TARGETS, get_target
 
-_CHANGED = 150
+_CHANGED = 60
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -19,7 +19,7 @@ from fuzz.judging import SECONDS, judge, limit_memory
 from fuzz.study import Study
 from fuzz.targets import TARGETS, get_target
 
-_LARGEST = 1 << 16
+_LARGEST = 1 << 17
 _MOST_MEGABYTES = 8000
 
 

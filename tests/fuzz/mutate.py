@@ -28,6 +28,8 @@ _TEXTS = (
 _WORDS = (None, True, False, *_TEXTS)
 _INTERESTING = (0, 1, 127, 128, 255)
 _DEEP = 3000
+# Larger texts only take longer.
+_LARGEST = 1 << 17
 
 
 def mutate_bytes(data: bytes, rng: random.Random) -> bytes:
@@ -67,7 +69,8 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
     try:
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
             content = _mutate_tree(content, rng)
-        return json.dumps(content).encode()
+        changed = json.dumps(content).encode()
+        return changed if len(changed) <= _LARGEST else data
     except (ValueError, RecursionError):  # a number of more digits than Python writes
         return data
 

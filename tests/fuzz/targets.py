@@ -1,4 +1,4 @@
-"""The table of what is fuzzed: name -> the module that has its `Target`."""
+"""The table of what is fuzzed: name -> the module that has its `Target`, and its name there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from fuzz.judging import Target
 TARGETS = {
     "seal": "seals",
     "onnx_file": "onnx_files",
+    "pth": "checkpoints:PTH",
+    "safetensors": "checkpoints:SAFETENSORS",
+    "plan": "checkpoints:PLAN",
     "postprocess": "decoding",
     "image": "pictures",
     "stored": "stored_results",
+    "capture": "evidence:CAPTURE",
+    "arrays": "evidence:ARRAYS",
+    "record": "evidence:RECORD",
+    "nodes": "operators",
 }
 
 

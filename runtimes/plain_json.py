@@ -27,6 +27,14 @@ def read_plain(text: str | bytes) -> Any:  # noqa: ANN401
     return content
 
 
+def json_lines(text: str) -> list[str]:
+    """Return the lines of a JSON Lines text, without empty ones.
+
+    Only a line feed ends a line: a name may hold one of the others that `str.splitlines` knows, such as U+2028.
+    """
+    return [line for line in text.split("\n") if line.strip()]
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):

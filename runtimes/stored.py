@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..models.results import Detections
 from ..models.spec import ModelSpec
 from .job import Timing
-from .plain_json import check_text
+from .plain_json import check_text, json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -115,7 +115,7 @@ def _rows(path: Path, text: str) -> Iterator[tuple[str, _Row | None]]:
     if path.suffix.lower() == ".csv":
         return _of_table(csv.DictReader(io.StringIO(text)))
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        return _ours(json.loads(line) for line in text.splitlines() if line.strip())
+        return _ours(json.loads(line) for line in json_lines(text))
     content = json.loads(text)
     if isinstance(content, list):
         return _of_table(content)

@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import InputError, UsageError
 from ...models.lazy import resolve
 from ..kinds import registry
-from ..plain_json import check_text
+from ..plain_json import check_text, json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ class StoredResults:
         try:
             text = self._path.read_text(encoding="utf-8-sig")
             if self._path.suffix.lower() in _LINES:
-                return list(_checked(json.loads(line) for line in text.splitlines() if line.strip()))
+                return list(_checked(json.loads(line) for line in json_lines(text)))
             content = json.loads(text)
         except FileNotFoundError as error:
             raise InputError(f"no such file: {self._path}", "Check the path.") from error

@@ -55,6 +55,7 @@ def test_detections(found, form):
     again, path = stored("yolox", found, form)
     assert again.to_dict() == found.to_dict()
     np.testing.assert_allclose(again.boxes, found.boxes, rtol=0, atol=2e-3)
+    np.testing.assert_allclose(again.scores, found.scores, rtol=0, atol=1e-6)
     boxes = StoredBoxes(path).of(Item("a.png"))
     assert boxes.labels == found.labels
     assert boxes.boxes.tolist() == again.boxes.tolist()

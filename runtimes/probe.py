@@ -281,11 +281,8 @@ def _parse_samples(name: str, content: Any) -> Samples:  # noqa: ANN401
     indices, values = content["indices"], content["values"]
     if not _are(indices, int) or any(index < 0 for index in indices) or not _rise(indices):
         raise ValueError(f"the indices of {name} are no rising numbers from 0 on")
-    if (
-        not _are(values, int, float)
-        or len(values) != len(indices)
-        or not all(abs(value) <= _LARGEST for value in values)
-    ):
+    finite = _are(values, int, float) and all(abs(value) <= _LARGEST for value in values)
+    if not finite or len(values) != len(indices):
         raise ValueError(f"the values of {name} are not a finite number for each index")
     return Samples(tuple(indices), np.array(values, np.float64))
 

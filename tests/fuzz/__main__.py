@@ -7,6 +7,7 @@ are changed at random. A study can be stopped and continued: the folder keeps in
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import subprocess
 import sys
@@ -23,9 +24,11 @@ _LARGEST = 1 << 17
 _MOST_MEGABYTES = 8000
 
 
-def run_plain(study: Study, seconds: float) -> None:
+def run_plain(study: Study, seconds: float, log: Path) -> None:
     """Change seeds at random until the time is over."""
     limit_memory()
+    with log.open("ab") as file:  # libtiff writes to the file descriptor itself
+        os.dup2(file.fileno(), sys.stderr.fileno())
     known = study.target.seeds()
     rng = random.Random(study.inputs)
     end = time.monotonic() + seconds
@@ -84,7 +87,7 @@ def main(*, names: tuple[str, ...], seconds: float, folder: Path, plain: bool, f
         if guided:
             run_guided(name, folder, seconds)
         else:
-            run_plain(Study(name, get_target(name), folder), seconds)
+            run_plain(Study(name, get_target(name), folder), seconds, folder / f"{name}.log")
         found |= report(Study(name, get_target(name), folder))
     sys.exit(found)
 

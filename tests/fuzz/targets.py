@@ -19,6 +19,7 @@ TARGETS = {
     "arrays": "evidence:ARRAYS",
     "record": "evidence:RECORD",
     "nodes": "operators",
+    "words": "words",
 }
 
 

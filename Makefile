@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NPU_WHEEL := $(VENV)/npu-wheel
 DEMO_SEED := 2029
+FUZZ_SECONDS ?= 120
 
-.PHONY: demo test lint types unit test-npu-wheel test-package test-lowest test-slow bench mutation sample-weights docs format clean
+.PHONY: demo test lint types unit test-npu-wheel test-package test-lowest test-slow bench mutation fuzz sample-weights docs format clean
 
 # Two pictures that the weights have not seen: one drawn from another seed, one a photograph with shapes on it.
 demo: artifacts/yolox/yolox.onnx
@@ -61,6 +62,11 @@ mutation: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m mutation clean
 	PYTHONPATH=tests $(BIN)/python -m mutation table
 	PYTHONPATH=tests $(BIN)/python -m mutation search
+
+# What reads files and arrays, given damaged ones; atheris chooses them by coverage. FUZZ_SECONDS for each target.
+fuzz: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]" --config-settings editable_mode=compat
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz --seconds $(FUZZ_SECONDS) -o fuzz
 
 # The weights that come along, trained anew: an hour or two.
 sample-weights: $(STAMP)

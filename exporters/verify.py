@@ -10,6 +10,7 @@ from ..errors import ArtifactError, CvportError
 from ..models.lazy import import_onnx
 from ..models.weights.digest import sha256_file
 from ..runtimes.load import find_exported_file
+from ..runtimes.probe import read_probe
 from ..runtimes.seal import content_digest, read_seal, sealed_model, sealed_params
 from .gate.capture_file import Capture
 from .graphs.nodes import NODES, read_nodes
@@ -165,9 +166,9 @@ def _check_seal(artifact: _Artifact) -> Iterator[str]:
         yield "the file was altered after it was sealed: its digest does not fit"
     if path.stem != (name := artifact.spec.artifact_name):
         yield f"the file is called {path.stem}, it should be {name}"
-    preprocess, _ = sealed_params(artifact.spec, seal, path)
-    if tuple(preprocess.input_size) != seal.input_size:
-        yield f"the sealed input size {seal.input_size} is not that of the preprocessing {preprocess.input_size}"
+    sealed_params(artifact.spec, seal, path)
+    if seal.probe is not None:
+        read_probe(seal, artifact.spec.output_names, path)
 
 
 def _check_graph(artifact: _Artifact) -> Iterator[str]:

@@ -5,17 +5,18 @@ They are sealed in exported files, so whatever is read may be damaged or of anot
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields
-from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar
 
-TYPE_CHECKING = False
+from .fields import check_fields, kinds_of, short
+
 _T = TypeVar("_T")
 
 # An input of this size has 0.8 GB; the largest of these networks was trained at 640.
 MOST_PIXELS_A_SIDE = 8192
+# Of values from 0 to 255: what is divided by less has no float32 left for the sums of a network.
+SMALLEST_STD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -36,62 +37,17 @@ class Params:
         """Turn lists into tuples and check types.
 
         Raises:
-            ValueError: A value is of another type or length than its field.
+            ValueError: A value is of another type or length than its field, or larger than `fields.MOST`.
 
         """
-        for name, kind in _kinds(self).items():
+        for name in kinds_of(type(self)):
             value = getattr(self, name)
             if isinstance(value, list):
                 value = tuple(value)
                 object.__setattr__(self, name, value)
-            if not _fits(value, kind):
-                raise ValueError(f"{name} is {value!r}, which is not {_words(kind)}")
-
-
-def _kinds(params: Params) -> dict[str, Any]:
-    """Return the type of each field."""
-    kind = type(params)
-    if kind not in _KINDS:
-        hints = get_type_hints(kind)
-        _KINDS[kind] = {field.name: hints[field.name] for field in fields(kind)}
-    return _KINDS[kind]
-
-
-# The fields' types by class: reading annotations takes longer than everything else.
-_KINDS: dict[type[Params], dict[str, Any]] = {}
-
-
-def _fits(value: object, kind: Any) -> bool:  # noqa: ANN401
-    if get_origin(kind) is tuple:
-        items = get_args(kind)
-        if not isinstance(value, tuple) or not value:
-            return False
-        if items[-1] is Ellipsis:
-            items = items[:1] * len(value)
-        return len(value) == len(items) and all(map(_fits, value, items))
-    if get_origin(kind) is Literal:
-        return isinstance(value, str) and value in get_args(kind)
-    if kind is bool or isinstance(value, bool):
-        return kind is bool and isinstance(value, bool)
-    if kind in (int, float):
-        # numpy's numbers too; NaN and infinity are never meant.
-        return isinstance(value, Integral if kind is int else Real) and math.isfinite(value)
-    return isinstance(value, kind)
-
-
-def _words(kind: Any) -> str:  # noqa: ANN401
-    """Return what a field takes, for a message."""
-    if get_origin(kind) is Literal:
-        return " or ".join(repr(choice) for choice in get_args(kind))
-    if get_origin(kind) is tuple:
-        items = get_args(kind)
-        number = "one or more" if items[-1] is Ellipsis else str(len(items))
-        return f"{number} {_PLURALS[items[0]]}"
-    return _SINGULARS[kind]
-
-
-_SINGULARS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-_PLURALS = {int: "whole numbers", float: "numbers"}
+            if isinstance(value, tuple) and not value:
+                raise ValueError(f"{name} is (), which is empty")
+        check_fields(self)
 
 
 def params_from_json(kind: type[_T], content: object, *, legacy: bool = False) -> _T:
@@ -108,7 +64,7 @@ def params_from_json(kind: type[_T], content: object, *, legacy: bool = False) -
 
     """
     if not isinstance(content, dict):
-        raise ValueError(f"it does not fit {kind.__name__}: {content!r} is no object")  # noqa: TRY004
+        raise ValueError(f"it does not fit {kind.__name__}: {short(content)} is no object")  # noqa: TRY004
     known = fields(kind)  # type: ignore[arg-type]
     needed = {field.name for field in known if not (legacy and _has_default(field))}
     values = _translated(content, getattr(kind, "legacy", {})) if legacy else dict(content)
@@ -138,9 +94,9 @@ def _translated(content: dict[str, Any], legacy: Mapping[str, tuple[str, Mapping
 def check_size(size: tuple[int, int]) -> None:
     """Refuse an (H, W) that is no size of an image, with a ValueError."""
     if min(size) < 1:
-        raise ValueError(f"input size {size} is not positive")
+        raise ValueError(f"input_size {size} is not positive")
     if max(size) > MOST_PIXELS_A_SIDE:
-        raise ValueError(f"input size {size} has a side over {MOST_PIXELS_A_SIDE} pixels")
+        raise ValueError(f"input_size {size} has a side over {MOST_PIXELS_A_SIDE} pixels")
 
 
 @dataclass(frozen=True)
@@ -178,5 +134,5 @@ class NormalisedParams(InputParams):
     def __post_init__(self) -> None:
         """Refuse values that make no sense, with a ValueError."""
         super().__post_init__()
-        if 0 in self.std:
-            raise ValueError(f"std {self.std} has a 0, by which nothing can be divided")
+        if min(map(abs, self.std)) < SMALLEST_STD:
+            raise ValueError(f"std {self.std} has a 0, or nearly: nothing can be divided by it")

@@ -7,7 +7,6 @@ that were sampled at the export. numpy, and what the preprocessing needs.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -46,6 +45,7 @@ _LIGHT = 3
 _CONTRAST = 16
 _GREYS, _MIDDLE = 256, 128
 _SEEDS = 2**32
+_LARGEST = float(np.finfo(np.float32).max)
 
 _AGAIN = "Export it again: cvexport MODEL"
 
@@ -281,7 +281,8 @@ def _parse_samples(name: str, content: Any) -> Samples:  # noqa: ANN401
     indices, values = content["indices"], content["values"]
     if not _are(indices, int) or any(index < 0 for index in indices) or not _rise(indices):
         raise ValueError(f"the indices of {name} are no rising numbers from 0 on")
-    if not _are(values, int, float) or len(values) != len(indices) or not all(map(math.isfinite, values)):
+    finite = _are(values, int, float) and all(abs(value) <= _LARGEST for value in values)
+    if not finite or len(values) != len(indices):
         raise ValueError(f"the values of {name} are not a finite number for each index")
     return Samples(tuple(indices), np.array(values, np.float64))
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import re
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ArtifactError, UsageError
-from ..models.params import params_from_json
+from ..models.fields import check_fields, fits, short, words
+from ..models.params import check_size, params_from_json
 from ..models.registry import get_model, is_known
 from ..models.spec import RAW
 from .digests import cached_digest
 from .onnx_file import hash_outside, hash_stream_outside, read_header
+from .plain_json import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +38,12 @@ _LEGACY_VERSION = 1
 
 _AGAIN = "Export it again: cvexport MODEL"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SIDES = 2
+# Entries of what a seal says of its weights; `assumed` may be missing.
+_WEIGHTS: dict[str, Any] = {"sha256": str, "origin": str, "untrained": bool, "assumed": tuple[str, ...]}
+# Of a whole batch: a float32 input of so many has 1.6 GB.
+_MOST_PIXELS = 2**27
+# ONNX is at 26; all that is made here has 18.
+_LAST_OPSET = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -82,21 +90,18 @@ class Seal:
     digest: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("model", "title"):
-            _check(isinstance(getattr(self, name), str), name, "is no text")
-        for name in ("variant", "preprocess", "postprocess", "weights", "tools"):
-            _check(isinstance(getattr(self, name), dict), name, "is no object")
-        size, labels, batch = self.input_size, self.labels, self.batch
+        """Refuse values that make no sense, with a ValueError: they may come from a damaged file."""
+        check_fields(self)
+        check_size(self.input_size)
+        _check(self.batch == "dynamic" or _is_count(self.batch), "batch", "is neither dynamic nor a number of images")
+        rows = 1 if isinstance(self.batch, str) else self.batch
         _check(
-            isinstance(size, tuple) and len(size) == _SIDES and all(map(_is_count, size)), "input_size", "is no size"
+            rows * math.prod(self.input_size) <= _MOST_PIXELS, "batch", f"of {rows} has more pixels than fit a network"
         )
-        _check(batch == "dynamic" or _is_count(batch), "batch", "is neither dynamic nor a number of images")
-        _check(isinstance(labels, tuple) and all(isinstance(label, str) for label in labels), "labels", "are no texts")
-        _check(_is_count(self.opset), "opset", "is no version")
-        _check(isinstance(self.form, str | None), "form", "is no text")
-        _check(isinstance(self.probe, dict | None), "probe", "is no object")
-        digest = self.digest
-        _check(digest is None or (isinstance(digest, str) and _SHA256.fullmatch(digest)), "digest", "is no SHA-256")
+        _check(1 <= self.opset <= _LAST_OPSET, "opset", "is no version")
+        _check(self.digest is None or _SHA256.fullmatch(self.digest), "digest", "is no SHA-256")
+        problem = _problem_of_weights(self.weights)
+        _check(not problem, "weights", problem)
 
     @property
     def untrained(self) -> bool:
@@ -106,8 +111,7 @@ class Seal:
     @property
     def assumed(self) -> tuple[str, ...]:
         """What was guessed about the weights when the file was made, for people."""
-        assumed = self.weights.get("assumed", [])
-        return tuple(map(str, assumed)) if isinstance(assumed, list | tuple) else ()
+        return tuple(self.weights.get("assumed", ()))
 
     @property
     def is_legacy(self) -> bool:
@@ -133,13 +137,14 @@ class Seal:
 
         """
         try:
-            content = json.loads(text)
+            content = read_plain(text)
             version = content["schema_version"]
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ArtifactError(f"the metadata of {path} cannot be read", _AGAIN) from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise ArtifactError(f"the metadata of {path} cannot be read: {error}", _AGAIN) from error
         if type(version) is not int or version not in (_LEGACY_VERSION, SCHEMA_VERSION):
             raise ArtifactError(
-                f"{path} has metadata of schema {version!r}, this version reads {_LEGACY_VERSION} and {SCHEMA_VERSION}",
+                f"{path} has metadata of schema {short(version)}, "
+                f"this version reads {_LEGACY_VERSION} and {SCHEMA_VERSION}",
                 "Use the cvport version that made it, or export it again.",
             )
         optional = _OPTIONAL if version == SCHEMA_VERSION else frozenset()
@@ -273,11 +278,22 @@ def sealed_params(spec: ModelSpec, seal: Seal, path: object) -> tuple[Any, Any]:
         ArtifactError: They do not fit the model.
 
     """
-    preprocess, postprocess = spec.params_types
-    return (
-        read_params(preprocess, seal.preprocess, f"the sealed preprocessing of {path}", legacy=seal.is_legacy),
-        read_params(postprocess, seal.postprocess, f"the sealed postprocessing of {path}", legacy=seal.is_legacy),
+    preprocess_type, postprocess_type = spec.params_types
+    preprocess = read_params(
+        preprocess_type, seal.preprocess, f"the sealed preprocessing of {path}", legacy=seal.is_legacy
     )
+    postprocess = read_params(
+        postprocess_type, seal.postprocess, f"the sealed postprocessing of {path}", legacy=seal.is_legacy
+    )
+    for what, params in (("preprocessing", preprocess), ("postprocessing", postprocess)):
+        size = getattr(params, "input_size", seal.input_size)
+        if tuple(size) != seal.input_size:
+            raise ArtifactError(
+                f"the seal of {path} contradicts itself: "
+                f"the sealed input size {seal.input_size} is not that of the {what} {size}",
+                _AGAIN,
+            )
+    return preprocess, postprocess
 
 
 def read_params(kind: type[_T], content: object, where: str, *, legacy: bool = False) -> _T:
@@ -307,7 +323,7 @@ def _build(
     given = set(content) if isinstance(content, dict) else set()
     wrong = (given - known) | (known - given - optional)
     if not isinstance(content, dict) or wrong:
-        names = ", ".join(sorted(wrong)) or "everything"
+        names = ", ".join(name if name in known else short(name)[1:-1] for name in sorted(wrong)) or "everything"
         raise ArtifactError(f"{where} does not fit {kind.__name__} (differs in: {names})", "Export the model again.")
     try:
         return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})
@@ -322,6 +338,18 @@ def _check(fits: object, name: str, problem: str) -> None:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and value > 0
+
+
+def _problem_of_weights(weights: Mapping[str, Any]) -> str:
+    """Return what is wrong with what a seal says of its weights, or an empty string."""
+    for name, value in weights.items():
+        kind = _WEIGHTS.get(name)
+        if kind is None:
+            return f"have an unknown entry {short(name)}"
+        if not fits(tuple(value) if isinstance(value, list) else value, kind):
+            return f"have {name} {short(value)}, which is not {words(kind)}"
+    missing = [name for name in _WEIGHTS if name not in weights and name != "assumed"]
+    return f"have no {', '.join(missing)}" if missing else ""
 
 
 def _describe(header: OnnxHeader) -> str:

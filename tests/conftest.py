@@ -11,10 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 
 from helpers.goldens import Golden, load_golden, load_golden_yolox
 from helpers.shared import ground_truth
+
+# Property tests try the same examples in every run, and keep none.
+hypothesis.settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+hypothesis.settings.load_profile("fixed")
 
 # A torch_npu that lacks CANN breaks every plain `import torch`, unless torch is told not to load it.
 if importlib.util.find_spec("torch_npu") is not None:

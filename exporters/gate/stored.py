@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ...errors import ArtifactError, CvportError
+from ...errors import ArtifactError, CvportError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +47,10 @@ def told_as_damage(what: object, hint: str) -> Iterator[None]:
     """
     try:
         yield
-    except CvportError:
-        raise
-    except DAMAGE as error:
+    except (*DAMAGE, CvportError) as error:
+        # Results that refuse their own arrays were made of stored ones.
+        if isinstance(error, CvportError) and not isinstance(error, InputError):
+            raise
         _log.info("stored values cannot be used", exc_info=error)
         reason = str(error).splitlines()[0] if str(error) else ""
         raise ArtifactError(

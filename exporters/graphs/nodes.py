@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ArtifactError
+from ...runtimes.plain_json import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,9 +40,9 @@ def module_paths(traced: onnx.ModelProto) -> dict[str, str]:
 
 def modules_of(path: Path) -> dict[str, str]:
     """Return the PyTorch module of each value of a published file, as its artifact has it; empty where none does."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        content = json.loads(path.with_name(NODES).read_text(encoding="utf-8"))
-        return {name: node["module"] for node in content["nodes"] for name in node["outputs"] if node["module"]}
+    with suppress(ArtifactError):
+        nodes = _read(path.with_name(NODES)) or []
+        return {name: node["module"] for node in nodes for name in node["outputs"] if node["module"]}
     return {}
 
 
@@ -52,13 +53,30 @@ def read_nodes(path: Path) -> list[tuple[str, list[str]]] | None:
         ArtifactError: It cannot be read.
 
     """
+    nodes = _read(path)
+    return None if nodes is None else [(node["name"], node["outputs"]) for node in nodes]
+
+
+def _read(path: Path) -> list[dict[str, Any]] | None:
+    """Return the entries of a nodes.json, each with texts and a list of texts; None where there is none."""
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [(str(node["name"]), list(map(str, node["outputs"]))) for node in content["nodes"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return _checked(read_plain(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"cannot read {path}: {error}", "Export the model again.") from error
+
+
+def _checked(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a description, else raise a ValueError, KeyError or TypeError."""
+    if set(content) != {"schema_version", "nodes"} or repr(content["schema_version"]) != repr(_SCHEMA_VERSION):
+        raise ValueError("it is of another schema")
+    nodes: list[dict[str, Any]] = content["nodes"]
+    for node in nodes:
+        texts = [node["name"], node["op_type"], node["module"], *node["outputs"]]
+        if not isinstance(node["outputs"], list) or not all(isinstance(text, str) for text in texts):
+            raise TypeError("an operator is not described by texts")
+    return nodes
 
 
 def describe_nodes(graph: onnx.GraphProto, modules: Mapping[str, str]) -> str:

@@ -14,17 +14,26 @@ import platform
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import ArtifactError
+from ...models.fields import short
 from ...runtimes.parity.limits import widest_limits
 from ...runtimes.parity.verdicts import Judgement
+from ...runtimes.plain_json import read_plain
 from ..gate.evidence import describe, limits_to_dict
+from ..gate.stored import told_as_damage
 from ..gate.verify import Comparison
+from .tables import pair_tables
+from .text import render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from jsonschema import Draft202012Validator
 
     from ...runtimes.parity.verdicts import Verdict
     from ..gate.legs import LegRun
@@ -194,7 +203,7 @@ class Record:
         if content.pop("schema_version") == 1:
             content = _from_version_1(content)
         content["legs"] = {name: LegEntry(**_tuples(leg)) for name, leg in content["legs"].items()}
-        content["comparisons"] = tuple(_checked(Entry(**_tuples(entry))) for entry in content["comparisons"])
+        content["comparisons"] = tuple(Entry(**_tuples(entry)) for entry in content["comparisons"])
         content["cases"] = tuple(content["cases"])
         content["notes"] = tuple(content.get("notes", ()))
         return cls(**content)
@@ -277,15 +286,6 @@ def environment() -> dict[str, str]:
     return {**versions, "python": platform.python_version(), "system": platform.system(), "machine": platform.machine()}
 
 
-def _checked(entry: Entry) -> Entry:
-    """Return an entry whose texts are texts and whose figures have names, else raise a TypeError."""
-    texts = (entry.legs, entry.tier, entry.case, entry.what, entry.verdict, *entry.reasons, *entry.borderline)
-    tables = (entry.figures, entry.limits, entry.histogram, *entry.rows)
-    if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
-        raise TypeError(f"the comparison {entry.what!r} is not as it was recorded")
-    return entry
-
-
 def read_record(path: Path) -> Record:
     """Read a parity.json.
 
@@ -295,18 +295,45 @@ def read_record(path: Path) -> Record:
     """
     again = "Export the model again: cvexport MODEL"
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_plain(path.read_text(encoding="utf-8"))
         version = content["schema_version"]
-        if version not in (1, SCHEMA_VERSION):
-            raise ArtifactError(
-                f"{path} has schema {version!r}, this version reads 1 and {SCHEMA_VERSION}",
-                "Use the cvport version that made it, or export again.",
-            )
-        return Record.from_dict(content)
     except FileNotFoundError as error:
         raise ArtifactError(f"no such file: {path}", again) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"cannot read {path}: {error}", again) from error
+    if type(version) is not int or version not in (1, SCHEMA_VERSION):
+        raise ArtifactError(
+            f"{path} has schema {short(version)}, this version reads 1 and {SCHEMA_VERSION}",
+            "Use the cvport version that made it, or export again.",
+        )
+    with told_as_damage(path, again):
+        if version == SCHEMA_VERSION:
+            _check_schema(content)
+        record = Record.from_dict(content)
+        if version != SCHEMA_VERSION:
+            _check_schema(record.to_dict())
+        # What the schema cannot say: that all figures are there which the tables show.
+        render(record, verbose=True)
+        pair_tables(record)
+    return record
+
+
+def _check_schema(content: Mapping[str, Any]) -> None:
+    """Refuse, with a ValueError, what `parity.schema.json` does not describe."""
+    from jsonschema.exceptions import best_match  # takes 0.1 s, and an export reads no record
+
+    error = best_match(_validator().iter_errors(content))
+    if error is not None:
+        place = "/".join(map(str, error.absolute_path))
+        raise ValueError(f"{place or 'it'}: {error.message:.200}")
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    from jsonschema import Draft202012Validator
+
+    text = files(__package__).joinpath("parity.schema.json").read_text(encoding="utf-8")
+    return Draft202012Validator(json.loads(text))
 
 
 def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:

@@ -122,6 +122,8 @@ def _pair_tables(record: Record, legs: str, limits: Mapping[str, Any]) -> list[s
     spreads = [entry for entry in record.comparisons if entry.tier == "spread"]
     for name in limits["tensors"]:
         rows = [entry for entry in chosen if entry.what == name and entry.tier == "tensors"]
+        if not rows:  # not in every record: two devices may not have been compared with each other
+            continue
         worst = max(rows, key=lambda row: rank(share_of(record, row)))
         allowed = limits_of(record, worst)["max_abs"]
         figures = {key: float(worst.figures[key]) for key in ("max_abs", "mean_abs", "cosine")}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import WeightsError
+from ..params import MOST_PIXELS_A_SIDE
 from ..weights.keys import Shapes, common_size, count, has, sample, sizes
 from .keys import module_key
 
@@ -149,6 +150,12 @@ def _image_size(shapes: Shapes, patch: int, config: Mapping[str, Any]) -> tuple[
             f"{tokens - 1} position embeddings do not cover an image of {config.get('image_size', side)} pixels in "
             f"patches of {patch}",
             "Keep the checkpoint's config.json beside it, with the right image_size.",
+        )
+    if max(told) > MOST_PIXELS_A_SIDE:
+        raise WeightsError(
+            f"{tokens - 1} position embeddings are of images of {told[0]}x{told[1]} pixels, sides have at most "
+            f"{MOST_PIXELS_A_SIDE}",
+            "Check that the file is the checkpoint of this model.",
         )
     return told
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -150,7 +151,8 @@ def _flatten(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessPara
 
     def join(name: str) -> NDArray[np.float32]:
         parts = [outputs[f"{name}_{level}"] for level in levels]
-        return np.concatenate([part.reshape(*part.shape[:2], -1) for part in parts], axis=2)
+        # Sides by number: of a batch of none, -1 stands for any.
+        return np.concatenate([part.reshape(*part.shape[:2], math.prod(part.shape[2:])) for part in parts], axis=2)
 
     grids = tuple(outputs[f"cls_score_{level}"].shape[2:] for level in levels)
     return _Raw(join("cls_score"), join("bbox_pred"), _points(grids, params.strides, params.prior_offset))

@@ -194,8 +194,10 @@ def _shift(faces: Landmarks, offset: tuple[int, int]) -> Landmarks:
     return replace(faces, points=faces.points + np.array(offset, np.float32), boxes=boxes)
 
 
-def _read(content: Mapping[str, Any], _spec: ModelSpec, _labels: Sequence[str]) -> Landmarks:
+def _read(content: Mapping[str, Any], spec: ModelSpec, _labels: Sequence[str]) -> Landmarks:
     faces = content["faces"]
+    if not faces:
+        return Landmarks.empty(_skeleton(spec))
     points = np.array([face["landmarks"] for face in faces], np.float32).reshape(len(faces), -1, 2)
     boxes = [face["box"] for face in faces if face["box"] is not None]
     return Landmarks(points, np.array(boxes, np.float32) if len(boxes) == len(faces) and boxes else None)

@@ -71,7 +71,7 @@ def recorded_limits(
         record of these very bytes, or of no such leg.
 
     """
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         content = json.loads(path.with_name(RECORD).read_text(encoding="utf-8"))
         found = content["limits"] if leg == _FILE else content["legs"][leg]["limits"]
         if content["onnx_sha256"] != (sha256 or sha256_file(path)):

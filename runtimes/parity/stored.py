@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ...errors import InputError, UsageError
 from ...models.lazy import resolve
 from ..kinds import registry
+from ..plain_json import check_text, json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,11 +68,14 @@ class StoredResults:
         if row is None:
             raise self._missing(item)
         if "error" in row:
-            raise InputError(f"{self._path} has no result of {item.name}: {row['error']['message']}", "Look there.")
+            told = row["error"].get("message", "") if isinstance(row["error"], dict) else row["error"]
+            raise InputError(f"{self._path} has no result of {item.name}: {told!s:.200}", "Look there.")
         try:
             assert self._kind.read is not None
-            result: Result = self._kind.read(row, self._spec, self._labels)
-        except (KeyError, TypeError, ValueError, IndexError, InputError) as error:
+            with np.errstate(over="ignore"):
+                result: Result = self._kind.read(row, self._spec, self._labels)
+            _check_values(result)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, InputError) as error:
             raise InputError(
                 f"{self._path} holds no {self._spec.kind} of {item.name}: {type(error).__name__} {error}",
                 f"Give results of a model of {self._spec.kind}.",
@@ -85,7 +92,7 @@ class StoredResults:
         try:
             text = self._path.read_text(encoding="utf-8-sig")
             if self._path.suffix.lower() in _LINES:
-                return list(_checked(json.loads(line) for line in text.splitlines() if line.strip()))
+                return list(_checked(json.loads(line) for line in json_lines(text)))
             content = json.loads(text)
         except FileNotFoundError as error:
             raise InputError(f"no such file: {self._path}", "Check the path.") from error
@@ -93,6 +100,8 @@ class StoredResults:
             raise InputError(f"cannot read {self._path}: {error}", "Give results of cvrun: json, jsonl.") from error
         if not isinstance(content, dict) or "results" not in content:
             return self._of_others()
+        if not isinstance(content["results"], list) or not isinstance(content.get("errors", []), list):
+            raise InputError(f"{self._path} holds no list of results", "Give results of cvrun: json, jsonl.")
         told = ("model", "backend", "device")
         self.made_with = {name: str(content[name]) for name in told if name in content}
         versions = content.get("versions")
@@ -105,6 +114,14 @@ class StoredResults:
             raise InputError(f"{self._path} holds no results of cvrun", "Give its --format json or jsonl.")
         self._foreign = resolve(self._kind.stored, registry.__package__ or "")(self._path)
         return []
+
+
+def _check_values(result: Any) -> None:  # noqa: ANN401
+    """Refuse, with a ValueError, a result with numbers that are not finite, or texts that cannot be written."""
+    values = (getattr(result, entry.name) for entry in fields(result))
+    if not all(np.isfinite(value).all() for value in values if isinstance(value, np.ndarray)):
+        raise ValueError("a number is not finite")
+    check_text("".join(getattr(result, "labels", ())))
 
 
 def _checked(rows: Iterator[Any]) -> Iterator[Mapping[str, Any]]:

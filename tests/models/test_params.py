@@ -86,7 +86,7 @@ class Example(Params):
         ({"size": [1, 2.5]}, "size is (1, 2.5), which is not 2 whole numbers"),
         ({"size": [1, True]}, "size is (1, True), which is not 2 whole numbers"),
         ({"size": "12"}, "size is '12', which is not 2 whole numbers"),
-        ({"strides": []}, "strides is (), which is not one or more whole numbers"),
+        ({"strides": []}, "strides is (), which is empty"),
         ({"colour": "grey"}, "colour is 'grey', which is not 'rgb' or 'bgr'"),
         ({"factor": "1"}, "factor is '1', which is not a number"),
         ({"factor": float("nan")}, "factor is nan, which is not a number"),

@@ -6,12 +6,17 @@ import json
 
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cvport import get_model
 from cvport.errors import ArtifactError
 from cvport.models.registry import MODELS
+from cvport.runtimes.backends.base import Declared
+from cvport.runtimes.layout import check_layout
 from cvport.runtimes.load import load
-from cvport.runtimes.seal import KEY
+from cvport.runtimes.seal import KEY, sealed_params
+from fuzz.seals import StubBackend, seal_of
 from helpers.gate import with_digest
 
 
@@ -23,7 +28,8 @@ def changed(nano_artifact, tmp_path):
         model = onnx.load(nano_artifact.onnx)
         (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
         content = json.loads(entry.value)
-        (content if part is None else content[part]).update(values)
+        for place in (None, "preprocess") if part == "both" else (part,):
+            (content if place is None else content[place]).update(values)
         entry.value = json.dumps(content)
         if change is not None:
             change(model.graph)
@@ -43,7 +49,9 @@ def changed(nano_artifact, tmp_path):
         ("postprocess", {"strides": [16, 8, 32]}, "cls_0"),
         (None, {"labels": ["a", "b"]}, r"cls_0 is \(any, 3, 20, 20\), it should be \(any, 2, 20, 20\)"),
         (None, {"batch": 2}, None),
-        (None, {"input_size": [320, 160]}, r"input is \(any, 3, 160, 160\), it should be \(any, 3, 320, 160\)"),
+        (None, {"input_size": [320, 160]}, r"the sealed input size \(320, 160\) is not that of the preprocessing"),
+        ("preprocess", {"input_size": [320, 160]}, r"the sealed input size \(160, 160\) is not that of the preproc"),
+        ("both", {"input_size": [320, 160]}, r"input is \(any, 3, 160, 160\), it should be \(any, 3, 320, 160\)"),
     ],
 )
 def test_seals_of_another_network(changed, part, values, message):
@@ -101,3 +109,35 @@ def test_every_model_says_what_it_needs(name):
     assert tuple(shapes) == spec.output_names
     if name == "nanodet":
         assert shapes["cls_score_3"][1:] == (7, 7), "416 is no multiple of 64: the last level is rounded up"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_any_other_side_rank_or_type_is_refused(name):
+    spec, seal, path = get_model(name), seal_of(name), "some.onnx"
+    _, params = sealed_params(spec, seal, path)
+    declared = StubBackend(name).declared
+    free = {key: None for key in declared if key.startswith("bbox_pred")}  # as many bins as the file has
+    check_layout(spec, seal, params, declared, path)
+
+    @settings(max_examples=60)
+    @given(st.sampled_from(sorted(declared)), st.data())
+    def check(key, data):
+        dtype, shape = declared[key]
+        axis = data.draw(st.integers(1, len(shape) - 1))
+        side = data.draw(st.none() | st.integers(0, 10**9))
+        changed = {
+            "side": Declared(dtype, (*shape[:axis], side, *shape[axis + 1 :])),
+            "rank": Declared(dtype, (*shape, 1)),
+            "type": Declared("tensor(double)", shape),
+            "batch": Declared(dtype, (3, *shape[1:])),
+        }
+        what = data.draw(st.sampled_from(sorted(changed)))
+        fits = what == "side" and (side in (None, shape[axis]) or (key in free and axis == 1))
+        if fits:
+            check_layout(spec, seal, params, {**declared, key: changed[what]}, path)
+            return
+        with pytest.raises(ArtifactError, match=key) as refusal:
+            check_layout(spec, seal, params, {**declared, key: changed[what]}, path)
+        assert refusal.value.exit_code == 4
+
+    check()

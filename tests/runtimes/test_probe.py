@@ -217,7 +217,7 @@ MANY = {"indices": list(range(MOST_VALUES)), "values": [0.5] * MOST_VALUES}
         (changed(values=[1.0, None]), "the values of a"),
         (changed(values=[1.0, "2"]), "the values of a"),
         (changed(values=[1.0, float("nan")]), "the values of a"),
-        (changed(values=[1.0, 10**400]), "too large"),
+        (changed(values=[1.0, 10**400]), "the values of a"),
         (changed(values={"1": 1}), "the values of a"),
     ],
 )

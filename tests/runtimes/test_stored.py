@@ -152,6 +152,12 @@ def test_they_stand_where_a_detector_does(tmp_path):
     assert then == {"model": "emotion", "scores": [{"label": "calm", "score": 1.0}]}
 
 
+def one_box(**changes):
+    """Our JSON with one box, some of it changed."""
+    row = {"label": "x", "score": 1, "box": [0, 0, 1, 1]} | changes
+    return json.dumps({"results": [{"source": "a", "detections": [row]}]})
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -161,6 +167,17 @@ def test_they_stand_where_a_detector_does(tmp_path):
         ("f.csv", "a,b\n1,2\n", "holds no boxes of a known form"),
         ("f.json", '{"results": [{"source": "a", "detections": [{"label": "x", "score": 1, "box": [1, 2]}]}]}', "four"),
         ("gone.json", None, "no such file"),
+        ("f.json", one_box(box=[0, 0, "1", 1]), "a box that is not four numbers"),
+        ("f.json", one_box(box=[0, 0, 1, True]), "a box that is not four numbers"),
+        ("f.json", one_box(box=[0, 0, 1, 10**400]), "a box that is not four numbers"),
+        ("f.json", one_box(box=[0, 0, 1, float("nan")]), "a box that is not four numbers"),
+        ("f.json", one_box(score=None), "a score that is no number"),
+        ("f.json", one_box(score=float("inf")), "a score that is no number"),
+        ("f.json", one_box(label=5), "a name is a int"),
+        ("f.json", one_box(label="\ud800"), "a text that is no Unicode"),
+        ("f.json", json.dumps([5]), "holds no boxes of a known form"),
+        ("f.csv", "source,label,score,x1,y1,x2,y2\na,b,nan,0,0,1,1\n", "a score that is no number"),
+        ("f.csv", "source,label,score,x1,y1,x2,y2\na,b,1,0\n", "holds no boxes of a known form"),
     ],
 )
 def test_files_that_hold_no_boxes(tmp_path, name, content, message):

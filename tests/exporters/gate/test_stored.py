@@ -18,6 +18,7 @@ from cvport.exporters.gate.stored import read_arrays
 from cvport.exporters.replay import replay
 from cvport.exporters.report.text import render
 from cvport.models.spec import VariantOptions
+from fuzz import evidence
 from helpers.alterations import altered_arrays, altered_json
 
 SEED = 0
@@ -42,6 +43,24 @@ def outcomes(alterations, use):
             wrong.append((what, repr(error)[:200]))
     assert not wrong, f"{len(wrong)} of {len(seen) + len(wrong)}: {wrong[:10]}"
     return seen
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda meta: meta["seal"]["labels"].__setitem__(0, 5), "labels is not a tuple of strings"),
+        (lambda meta: meta["seal"]["labels"].pop(), "names for"),
+        (lambda meta: meta["cases"][0]["boxes"].pop(), "is damaged"),
+        (lambda meta: meta["npu"].pop("device"), "is damaged"),
+    ],
+)
+def test_results_that_stored_values_do_not_make(change, message):
+    meta = json.loads(json.dumps(evidence.capture_of("emotion").meta))
+    evidence.run_capture(json.dumps(meta).encode())
+    change(meta)
+    with pytest.raises(ArtifactError, match=message) as refusal:
+        evidence.run_capture(json.dumps(meta).encode())
+    assert refusal.value.exit_code == 4
 
 
 @pytest.fixture

@@ -122,8 +122,11 @@ def test_version_1_is_read(record, tmp_path):
         ("[]", "cannot read"),
         ("no JSON", "cannot read"),
         ('{"schema_version": 3}', "schema 3, this version reads 1 and 2"),
-        ('{"schema_version": 2}', "cannot read"),
-        ('{"schema_version": 2, "legs": 3}', "cannot read"),
+        ('{"schema_version": true}', "schema True"),
+        ('{"schema_version": 2}', "'model' is a required property"),
+        ('{"schema_version": 2, "legs": 3}', "is a required property"),
+        ('{"schema_version": 1, "legs": 3}', "is damaged"),
+        ('{"schema_version": 2, "schema_version": 2}', "holds 'schema_version' twice"),
     ],
 )
 def test_what_is_no_record_is_refused(text, cause, tmp_path):

@@ -56,6 +56,12 @@ def test_the_configuration_tells_what_no_tensor_does():
     assert infer_variant(shapes_of(told), {**config_of(told), "image_size": [40, 80]}) == told
 
 
+def test_images_larger_than_any_network_takes():
+    shapes = shapes_of(replace(SMALL, image_size=(9000, 9000)))
+    with pytest.raises(WeightsError, match="images of 9000x9000 pixels, sides have at most 8192"):
+        infer_variant(shapes)
+
+
 def test_sizes_may_be_pairs_and_entries_may_be_absent_or_null():
     assert infer_variant(shapes_of(SMALL), {"patch_size": [8, 8], "image_size": [40, 40]}) == SMALL
     assert infer_variant(shapes_of(SMALL), {"problem_type": None, "num_attention_heads": None}) == SMALL

@@ -64,6 +64,11 @@ def plain(outputs, frame, params, *, classes=None, best=None):
     return [(class_id, score, box * ratio) for class_id, score, box in kept[: params.max_detections]]
 
 
+def test_a_batch_of_none():
+    outputs = {name: values[:0] for name, values in outputs_of(np.random.default_rng(0)).items()}
+    assert postprocess(outputs, [], PostprocessParams(), LABELS) == []
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),

@@ -104,3 +104,31 @@ def test_results_of_another_kind_are_refused(tmp_path):
         StoredResults(path, YOLOX, []).of(Item("a.jpg"))
     with pytest.raises(InputError, match="no results of cvrun"):
         StoredResults(write(tmp_path / "x.json", []), get_model("emotion"), [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"results": 5}, "holds no list of results"),
+        ({"errors": 5}, "holds no list of results"),
+        ({"results": [], "errors": [{"source": "a.png"}]}, "has no result of a.png"),
+        ({"results": [{"source": "a.png", "error": "gone"}]}, "has no result of a.png: gone"),
+        ({"results": [{"source": "a.png", "detections": [{**ROW, "score": float("nan")}]}]}, "is not finite"),
+        ({"results": [{"source": "a.png", "detections": [{**ROW, "box": [0, 0, 1, 1e300]}]}]}, "is not finite"),
+        ({"results": [{"source": "a.png", "detections": [{**ROW, "class_id": 1e300}]}]}, "holds no detections"),
+        ({"results": [{"source": "a.png", "detections": [{**ROW, "class_id": 10**400}]}]}, "holds no detections"),
+        ({"results": [{"source": "a.png", "detections": [{**ROW, "label": "\ud800"}]}]}, "no Unicode"),
+        ({"results": [{"source": "a.png", "detections": {"a": 1}}]}, "holds no detections"),
+    ],
+)
+def test_results_that_mean_nothing(tmp_path, changes, message):
+    path = write(tmp_path / "r.json", {**CONTENT, **changes})
+    with pytest.raises(InputError, match=message):
+        StoredResults(path, YOLOX, ("cat",)).of(Item("a.png"))
+
+
+def test_lines_end_with_a_line_feed_alone(tmp_path):
+    rows = [{"source": f"a{mark}b.png", "detections": [ROW]} for mark in "\u2028\u0085"]
+    path = write(tmp_path / "r.jsonl", "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    for row in rows:
+        assert StoredResults(path, YOLOX, ("cat",)).of(Item(row["source"])).labels == ("cat",)

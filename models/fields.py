@@ -8,6 +8,8 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from .printable import printable
+
 # Larger numbers mean nothing here, and as float32 or as C integers they turn into something else.
 MOST = 2**31
 
@@ -109,5 +111,4 @@ def short(value: object) -> str:
         text = repr(value)
     except (ValueError, RecursionError):  # a number of too many digits, lists in lists without end
         return f"a {type(value).__name__}"
-    text = text if text.isprintable() else ascii(text)[1:-1]
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return printable(text, _LONGEST)

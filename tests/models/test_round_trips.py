@@ -28,6 +28,7 @@ def marked(draw):
     height, width = draw(sides), draw(sides)
     x1, y1 = draw(st.integers(0, width - 8)), draw(st.integers(0, height - 8))
     x2, y2 = draw(st.integers(x1 + 8, width)), draw(st.integers(y1 + 8, height))
+    assume((x1, y1, x2, y2) != (0, 0, width, height))  # white all over has no edges
     image = np.zeros((height, width, 3), np.uint8)
     image[y1:y2, x1:x2] = 255
     return image, (x1, y1, x2, y2)

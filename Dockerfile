@@ -1,4 +1,4 @@
-# cvport on a CPU. This file was written and read through, but never built: the project's machines pull no images.
+# cvport on a CPU. Not built by the project's CI, which can pull no images: read through only.
 #
 #   docker build -t cvport .                        # the base install: cvrun on exported files
 #   docker build -t cvport:export --target export . # adds PyTorch and the exporter

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArtifactError, InputError, UsageError
+from ..errors import ArtifactError, BackendError, InputError
 from ..runtimes.load import find_exported_file
 from ..runtimes.sinks.output import write_whole
 from .publish import SIGNATURE_NAME, SUMS_NAME
@@ -38,7 +38,7 @@ def sign(path: Path, key: Path) -> Path:
         The file of the signature.
 
     Raises:
-        UsageError: The package for it is not installed.
+        BackendError: The package for it is not installed.
         ArtifactError: There is no such artifact.
         InputError: The key cannot be used, or nothing can be written there.
 
@@ -65,7 +65,7 @@ def signature_problem(path: Path, public_key: Path) -> str | None:
         public_key: An Ed25519 public key in PEM.
 
     Raises:
-        UsageError, ArtifactError, InputError: As for `sign`.
+        BackendError, ArtifactError, InputError: As for `sign`.
 
     """
     content, place = _signed_file(path)
@@ -105,5 +105,5 @@ def _cryptography() -> tuple[Any, Any]:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric import ed25519
     except ImportError as error:
-        raise UsageError("signatures need cryptography", "Install it: pip install 'cvport[sign]'") from error
+        raise BackendError("signatures need cryptography", "Install it: pip install 'cvport[sign]'") from error
     return serialization, ed25519

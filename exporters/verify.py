@@ -63,7 +63,7 @@ def verify_path(path: Path, public_key: Path | None = None) -> list[Check]:
 
     Raises:
         ArtifactError: There is neither.
-        UsageError, InputError: The key cannot be used.
+        BackendError, InputError: The package for signatures is not installed; the key cannot be used.
 
     """
     checks = [Check("capture", _problems(partial(_check_capture, path)))] if is_capture(path) else verify_artifact(path)

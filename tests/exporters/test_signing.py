@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from cvport.errors import ArtifactError, InputError, UsageError
+from cvport.errors import ArtifactError, BackendError, InputError
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.gate.capture_file import SCHEMA_VERSION, SHARED, Capture
 from cvport.exporters.publish import replace_files
@@ -146,6 +146,6 @@ def test_a_capture(tmp_path, keys, capsys):
 
 def test_without_the_package(artifact, keys, monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives", None)
-    with pytest.raises(UsageError, match="signatures need cryptography") as caught:
+    with pytest.raises(BackendError, match="signatures need cryptography") as caught:
         sign(artifact, keys[0])
     assert "cvport[sign]" in caught.value.hint

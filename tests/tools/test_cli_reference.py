@@ -40,7 +40,7 @@ def test_every_option_has_a_row(entry):
         "| `-o`, `--output` | `DIR` | `artifacts` | Publish to DIR/MODEL/, reject to DIR/rejected/. |",
         "| `--against` | `LEG\\|FILE` | required | What to compare with: a backend with its settings,",
         "| `--conf` | `FLOAT 0 to 1` |  | Score threshold. |",
-        "| `--max-pixels` | `INTEGER from 1` | `100000000` | Refuse images of more pixels. |",
+        "| `--max-pixels` | `INTEGER from 1` | `100000000` | Refuse images of more pixels,",
         "| `--labels-shown` | `auto\\|all\\|none` | `auto` | Labels drawn: those with room for them, all or none. |",
         "| `-q`, `--quiet` |  |  | Print nothing on stderr but errors. |",
     ],

@@ -37,5 +37,5 @@ class CsvSink(TextSink):
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows((*self._head, *rows))
-        self._head = []
         self.put(text.getvalue())
+        self._head = []  # it is there now

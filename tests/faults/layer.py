@@ -25,6 +25,8 @@ _EVENTS = (
 )
 _UNAUDITED = ("lstat", "readlink", "stat")  # they cannot fail because a disk is full
 KILLED = 137
+# The one of the system, before a layer is between.
+_READLINK = os.readlink
 
 
 class Outcome(NamedTuple):
@@ -91,7 +93,7 @@ class Layer:
             return False
         text = os.fspath(path)
         if text.startswith("/proc/self/fd/"):
-            text = READLINK(text)
+            text = _READLINK(text)
         return f"{os.path.abspath(text)}{os.sep}".startswith(self._folder)  # noqa: PTH100
 
     def _watched(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,9 +106,6 @@ class Layer:
     def _wrapped(self, file: Any, mode: str) -> Any:
         ours = set(mode) & set("wax+") and self._is_ours(getattr(file, "name", None))
         return _Written(file, self) if ours else file
-
-
-READLINK = os.readlink
 
 
 class _Written:
@@ -151,11 +150,10 @@ def run(work: Callable[[], object], folder: Path, at: int, number: int | None) -
 
 def _work(work: Callable[[], object], layer: Layer, writing: int) -> None:
     """Run *work* and tell how it ended; does not return."""
-    ending = {"error": "_exit"}
+    ending: dict[str, Any] = {}
     try:
         layer.install()
         work()
-        ending = {}
     except BaseException as error:
         ending = {
             "error": type(error).__name__,

@@ -7,7 +7,8 @@ NPU_WHEEL := $(VENV)/npu-wheel
 DEMO_SEED := 2029
 FUZZ_SECONDS ?= 120
 
-.PHONY: demo test lint types unit test-npu-wheel test-package test-lowest test-slow bench mutation fuzz sample-weights docs format clean
+.PHONY: demo test lint types unit test-npu-wheel test-package test-lowest test-slow test-faults bench mutation fuzz \
+	sample-weights docs format clean
 
 # Two pictures that the weights have not seen: one drawn from another seed, one a photograph with shapes on it.
 demo: artifacts/yolox/yolox.onnx
@@ -50,6 +51,10 @@ test-lowest: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# Kills, full and failing disks, no memory, clocks that jump.
+test-faults: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "faults or not faults" tests/faults
 
 bench: $(STAMP)
 	$(BIN)/pip install --quiet --no-deps rtmlib==0.0.15

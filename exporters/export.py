@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,7 +34,7 @@ from .report.text import failure
 from .sbom import SBOM, describe_materials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import nn
 
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from .gate.reference import Reference
     from .gate.structure import Structure
     from .gate.verify import Verification
+
+# PyTorch's words in c10/core/impl/alloc_cpu.cpp.
+_TORCH_NO_MEMORY = "can't allocate memory"
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ def export(
         ArtifactError: The output folder cannot be written.
         ParityFailed: The file differs from the network; what was published before stays.
         ParityIncomplete: A required leg cannot run.
+        CvportError: There is not enough memory.
 
     """
     spec = get_model(model).in_form(form)
@@ -127,7 +132,7 @@ def export(
     reasons = choose_legs(backend_names() if backends is None else backends, require)
     tools = tool_versions() | _model_package(spec)
     cases = all_cases(probes, batch, boxes=spec.takes_boxes)
-    with stage(Path(output), name) as staging:
+    with stage(Path(output), name) as staging, _memory_told(name):
         progress("loading weights")
         prepared = prepare_network(spec, weights, options, offline=offline, cache_dir=cache_dir)
         checkpoint, plan, network = prepared.checkpoint, prepared.plan, prepared.network
@@ -158,6 +163,19 @@ def export(
         (staging / SBOM).write_bytes(describe_materials(onnx_path, record, spec).encode())
         folder = publish(staging, Path(output), name)
     return Artifact(folder, folder / onnx_path.name, _loaded(network, checkpoint), record.to_dict(), verification)
+
+
+@contextmanager
+def _memory_told(name: str) -> Iterator[None]:
+    """Say of an allocation that fails, in Python or in PyTorch, that it is the machine's memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and _TORCH_NO_MEMORY not in str(error):
+            raise
+        raise CvportError(
+            f"there is not enough memory to export {name}", "End other programs, or give a smaller --input-size."
+        ) from error
 
 
 def _model_package(spec: ModelSpec) -> dict[str, str]:

@@ -20,12 +20,9 @@ import errno
 import itertools
 import logging
 import os
-import platform
 import re
-import secrets
 import shutil
 import sys
-import time
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +30,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArtifactError
 from ..models.weights.digest import sha256_file
+from .staging import locked, private, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-if sys.platform != "win32":
-    import fcntl
 
 SUMS_NAME = "SHA256SUMS"
 # Made over the sums, so they cannot list it.
@@ -47,8 +42,9 @@ SIGNATURE_NAME = "SHA256SUMS.sig"
 _STORE, _STAGING, _REJECTED = ".store", ".staging", "rejected"
 _DIGEST_CHARS = 16
 _PROBE_BYTES = 4096
-_ABANDONED_AFTER_S = 24 * 3600.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# Errors of writing to an open file, which name none. What is read is explained where it is read.
+_WRITING = (*_FULL, errno.EFBIG, errno.EIO, errno.EROFS)
 _AGAIN = "Move away what does not belong there, or export it again with cvexport."
 # A line as sha256sum writes it, and how much of another is shown.
 _SUM = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -72,16 +68,17 @@ def stage(output: Path, name: str) -> Iterator[Path]:
         ArtifactError: *output* cannot be written to, here or, on a full disk, later in the block.
 
     """
-    staging = _private(output / _STAGING, name)
+    staging = private(output / _STAGING, name)
     with _explained(output):
         staging.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(staging.parent)
+        sweep(staging.parent)
         staging.mkdir()
     try:
         with _explained(output):
             _probe(output, staging)
         try:
-            yield staging
+            with locked(staging):
+                yield staging
         except OSError as error:
             if _is_about(error, output):
                 raise _cannot_write(output, error) from error
@@ -105,14 +102,14 @@ def publish(staging: Path, output: Path, name: str, over: Path | None = None) ->
         ``output/name``.
 
     Raises:
-        ArtifactError: *output* cannot be written to, or another generation than *over* is published; the published
-            artifact is as before.
+        ArtifactError: *output* cannot be written to, or another generation than *over* is published. The published
+            artifact is as before; only where the last flush to the disk failed it is the new one.
 
     """
     target, store = output / name, output / _STORE
     with _explained(output):
         store.mkdir(exist_ok=True)
-        with _locked(store):
+        with locked(store):
             if over is not None and target.resolve() != over:
                 raise ArtifactError(f"{target} was published anew in the meantime", "Run the command again.")
             generation = store / f"{name}-{_write_sums(staging)[:_DIGEST_CHARS]}"
@@ -152,7 +149,8 @@ def replace_files(output: Path, name: str, files: Mapping[str, bytes]) -> Path:
             published in the meantime, or *output* cannot be written to.
 
     """
-    source = (output / name).resolve()
+    with _explained(output):
+        source = (output / name).resolve()
     verify_sums(source)
     with stage(output, name) as staging:
         for relative in _listed(source):
@@ -193,9 +191,13 @@ def verify_sums(folder: Path) -> None:
         lines = (folder / SUMS_NAME).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{folder} is no whole artifact: {SUMS_NAME} cannot be read", _AGAIN) from error
+    try:
+        names = _names(folder)
+    except OSError as error:
+        raise ArtifactError(f"{folder} is no whole artifact: it cannot be listed: {error.strerror}", _AGAIN) from error
     listed: set[str] = set()
     damage = [problem for line in lines for problem in _check_line(folder, line, listed)]
-    damage += [f"not listed: {name}" for name in _names(folder) if name not in listed]
+    damage += [f"not listed: {name}" for name in names if name not in listed]
     if damage or not lines:
         raise ArtifactError(f"the artifact in {folder} is damaged: {'; '.join(damage) or 'no sums'}", _AGAIN)
 
@@ -208,14 +210,17 @@ def _check_line(folder: Path, line: str, listed: set[str]) -> Iterator[str]:
         return
     digest, relative = match.groups()
     path = folder / relative
-    if relative in listed:
-        yield f"listed twice: {relative}"
-    elif not _lies_within(relative):
-        yield f"{relative!r} leads out of the folder"
-    elif path.is_symlink() or not path.is_file():
-        yield f"missing {relative}"
-    elif sha256_file(path) != digest:
-        yield f"altered {relative}"
+    try:
+        if relative in listed:
+            yield f"listed twice: {relative}"
+        elif not _lies_within(relative):
+            yield f"{relative!r} leads out of the folder"
+        elif path.is_symlink() or not path.is_file():
+            yield f"missing {relative}"
+        elif sha256_file(path) != digest:
+            yield f"altered {relative}"
+    except OSError as error:
+        yield f"cannot read {relative}: {error.strerror}"
     listed.add(relative)
 
 
@@ -317,41 +322,8 @@ def _prune(store: Path, name: str, keep: set[str], away: Path) -> None:
         for path in store.iterdir():
             if pattern.fullmatch(path.name) and path.name not in keep:
                 # Out of the store first: a removal cut short must not leave half a generation there.
-                gone = path.rename(_private(away, name))
+                gone = path.rename(private(away, name))
                 shutil.rmtree(gone, ignore_errors=True)
-
-
-def _private(folder: Path, name: str) -> Path:
-    """Return a place that no other export uses, and that tells whose it is."""
-    return folder / f"{name}-{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def _host() -> str:
-    """Return the machine's name: a process number means nothing on another machine that shares the folder."""
-    return re.sub(r"[^A-Za-z0-9]+", "_", platform.node()) or "unknown"
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the staging folders of exports that no longer run."""
-    for path in folder.iterdir():
-        with suppress(OSError):
-            owner = re.search(rf"-{_host()}-(\d+)-[0-9a-f]{{8}}", path.name)
-            old = time.time() - path.lstat().st_mtime > _ABANDONED_AFTER_S
-            if old or (owner and not _runs(int(owner[1]))):
-                path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    """Tell whether a process of this machine runs; where that cannot be asked, that it does."""
-    if sys.platform == "win32":  # signal 0 would end the process there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _probe(output: Path, staging: Path) -> None:
@@ -362,21 +334,6 @@ def _probe(output: Path, staging: Path) -> None:
     path.write_bytes(bytes(_PROBE_BYTES))
     _sync(path)
     path.unlink()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time swap and prune; the system lets the lock go when the process ends in any way."""
-    if sys.platform == "win32":
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _sync(path: Path) -> None:
@@ -415,14 +372,18 @@ def _explained(output: Path) -> Iterator[None]:
 
 def _is_about(error: OSError, output: Path) -> bool:
     """Tell whether an error from a block of foreign code came from writing into *output*."""
-    if error.filename is None:  # writing to an open file names none
-        return error.errno in _FULL
+    if error.filename is None:
+        return error.errno in _WRITING
     return Path(os.fsdecode(error.filename)).absolute().is_relative_to(output.absolute())
 
 
 def _cannot_write(output: Path, error: OSError) -> ArtifactError:
     """Return the error for people, with its cause and what to do."""
     elsewhere = "choose another folder with --output"
+    steps = {
+        errno.EFBIG: "Raise the limit on the size of files (ulimit -f)",
+        errno.EIO: "The disk may be broken: check it",
+    }
     if error.errno in _FULL:
         return ArtifactError(f"no space left on the disk of {output}", f"Free some space there, or {elsewhere}.")
     blocking = next((path for path in (output, *output.parents) if path.is_file()), None)
@@ -430,4 +391,5 @@ def _cannot_write(output: Path, error: OSError) -> ArtifactError:
         return ArtifactError(f"cannot write to {output}: {blocking} is a file", f"Move it away, or {elsewhere}.")
     where = f" ({error.filename})" if error.filename and str(error.filename) != str(output) else ""
     reason = error.strerror or str(error)
-    return ArtifactError(f"cannot write to {output}: {reason}{where}", f"Check its permissions, or {elsewhere}.")
+    step = steps.get(error.errno or 0, "Check its permissions")
+    return ArtifactError(f"cannot write to {output}: {reason}{where}", f"{step}, or {elsewhere}.")

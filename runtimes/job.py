@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from .arguments import Box
 
 
+# cv2.Error.StsNoMem: what OpenCV raises where numpy raises a MemoryError. The module itself is not needed for that.
+_CV2_NO_MEMORY = -4
+
+
 class Region(NamedTuple):
     """What one row of a batch shows.
 
@@ -76,9 +80,8 @@ class Job:
     def guard(self, index: int) -> Iterator[None]:
         """Keep an InputError as that of an image, where errors are collected."""
         try:
-            yield
-        except MemoryError:
-            self._keep(index, InputError("there is not enough memory for this image", "Shrink the image."))
+            with memory_told():
+                yield
         except InputError as error:
             self._keep(index, error)
 
@@ -98,3 +101,19 @@ class Job:
         ran = sum(error is None for error in self.errors)
         preprocess, network, postprocess = (self._seconds * 1000 / max(ran, 1)).tolist()
         return Timing(preprocess, network, postprocess, not self._warm)
+
+
+@contextmanager
+def memory_told() -> Iterator[None]:
+    """Turn an allocation that fails, in numpy or in OpenCV, into the error of one image.
+
+    Raises:
+        InputError: There is not enough memory.
+
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError) or getattr(error, "code", None) == _CV2_NO_MEMORY:
+            raise InputError("there is not enough memory for this image", "Shrink the image.") from error
+        raise

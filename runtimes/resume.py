@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _VERSION = 1
 _NOT_OURS = "Run without --resume to begin anew."
 
+_log = logging.getLogger(__name__)
+
 
 class Progress:
     """How far a run came: items that are done, and the bytes of its results.
@@ -31,40 +34,82 @@ class Progress:
     """
 
     def __init__(self, place: Path, run: Mapping[str, Any]) -> None:
+        self._results = place
         self._place = place.with_name(f"{place.name}.run.json")
+        # One name for all processes: what a killed run left behind is used up by the next.
+        self._partial = place.with_name(f".{self._place.name}.partial")
+        self._told = False
         self._run: dict[str, Any] = json.loads(json.dumps(run))
         self.done = 0
         self.size = 0
         self.last = ""
 
     def load(self) -> bool:
-        """Read how far the run came; return whether it had begun.
+        """Read how far the run came; return whether there is something to go on with.
 
         Raises:
             UsageError: The results there are of another run.
-            InputError: The file beside them cannot be read.
+            InputError: The file beside them cannot be read, or they are not as the run left them.
 
         """
-        try:
-            content = json.loads(self._place.read_text(encoding="utf-8"))
-            version, run = content["schema_version"], content["run"]
-            self.done, self.size, self.last = int(content["done"]), int(content["size"]), str(content["last"])
-        except FileNotFoundError:
+        there, text = self._there(), self._noted()
+        if not there or text is None:
             return False
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        try:
+            content = json.loads(text)
+            version, run = content["schema_version"], content["run"]
+            done, size, last = int(content["done"]), int(content["size"]), str(content["last"])
+        except (ValueError, TypeError, KeyError) as error:
             raise InputError(f"cannot read {self._place}: {error}", _NOT_OURS) from error
         other = [name for name in sorted({*run, *self._run}) if run.get(name) != self._run.get(name)]
         if version != _VERSION or other:
             what = f"with another {', '.join(other)}" if other else "by another version"
             raise UsageError(f"the results beside {self._place.name} were made {what}", _NOT_OURS)
+        if size > there or (size and self._byte(size - 1) != b"\n"):
+            raise InputError(f"{self._results} was changed since {self._place.name} was written", _NOT_OURS)
+        self.done, self.size, self.last = done, size, last
         return True
 
+    def _there(self) -> int:
+        """Return the bytes of the results; a run that was begun anew and ended at once leaves none."""
+        try:
+            return self._results.stat().st_size
+        except OSError:
+            return 0
+
+    def _noted(self) -> str | None:
+        try:
+            return self._place.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read {self._place}: {error}", _NOT_OURS) from error
+
+    def _byte(self, place: int) -> bytes:
+        """Return one byte of the results."""
+        try:
+            with self._results.open("rb") as file:
+                file.seek(place)
+                return file.read(1)
+        except OSError as error:
+            raise InputError(f"cannot read {self._results}: {error.strerror}", _NOT_OURS) from error
+
     def note(self, item: Item, out: OutFile) -> None:
-        """Write down that an item is done."""
+        """Write down that an item is done; the run goes on where that cannot be written.
+
+        From the first result on that could not be written nothing is noted, so that it is made again.
+        """
+        if not out.intact:
+            return
         self.done, self.size, self.last = self.done + 1, out.size, item.name
         content = {"schema_version": _VERSION, "run": self._run}
         state = {"done": self.done, "size": self.size, "last": self.last}
-        write_whole(self._place, json.dumps({**content, **state}).encode())
+        try:
+            write_whole(self._place, json.dumps({**content, **state}).encode(), self._partial)
+        except InputError as error:
+            if not self._told:
+                _log.warning("%s; --resume would make results from here on again", error.message)
+            self._told = True
 
 
 class Rest:

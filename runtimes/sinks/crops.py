@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import InputError, UsageError
+from ..job import memory_told
 from .output import Names, write_whole
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class CropSink:
             InputError: One cannot be written.
 
         """
+        with memory_told():
+            self._write_parts(prediction)
+
+    def _write_parts(self, prediction: Prediction) -> None:
         import cv2
 
         source = Path(prediction.source)

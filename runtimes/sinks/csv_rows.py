@@ -41,8 +41,8 @@ class CsvSink(TextSink):
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerows([_cell(value) for value in row] for row in (*self._head, *rows))
-        self._head = []
         self.put(text.getvalue())
+        self._head = []  # it is there now
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401

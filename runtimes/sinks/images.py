@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import InputError, UsageError
+from ..job import memory_told
 from ..sources.images import SUFFIXES
 from .output import Names, write_whole
 from .videos import CODECS, VideoFile
@@ -102,10 +103,11 @@ class ImageSink:
             InputError: It cannot be written.
 
         """
-        if self._target.is_video or _is_moving(prediction):
-            self._add_frame(prediction)
-        else:
-            self._tell(self.save(prediction.source, prediction.image, prediction.result))
+        with memory_told():
+            if self._target.is_video or _is_moving(prediction):
+                self._add_frame(prediction)
+            else:
+                self._tell(self.save(prediction.source, prediction.image, prediction.result))
 
     def fail(self, failure: Failure) -> None:
         """Do nothing: there is no image."""
@@ -127,7 +129,9 @@ class ImageSink:
         drawn = draw(image, result, **self._style)
         try:
             done, data = cv2.imencode(path.suffix, drawn)
-        except cv2.error:  # how some versions of OpenCV say that it is not done
+        except cv2.error as error:  # how some versions of OpenCV say that it is not done
+            if error.code == cv2.Error.StsNoMem:
+                raise
             done = False
         if not done:
             height, width = image.shape[:2]

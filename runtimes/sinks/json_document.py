@@ -25,7 +25,8 @@ class JsonSink(TextSink):
     def __init__(self, info: RunInfo, out: TextOut) -> None:
         super().__init__(info, out)
         self._errors: list[dict[str, Any]] = []
-        self._head: str | None = self._make_head()
+        # What fails before there is a result leaves nothing behind.
+        self._head = self._make_head()
         self._results = 0
 
     def write(self, prediction: Prediction) -> None:
@@ -42,7 +43,7 @@ class JsonSink(TextSink):
             return
         end = "\n  ]" if self._results else "]"
         errors = _nested(self._errors, 1)
-        self.put(f'{self._take_head()}{end},\n  "errors": {errors}\n}}\n')
+        self._put_next(f'{end},\n  "errors": {errors}\n}}\n')
 
     def _make_head(self) -> str:
         info = self.info
@@ -57,15 +58,15 @@ class JsonSink(TextSink):
         }
         return _nested(head, 0).removesuffix("\n}") + ',\n  "results": ['
 
-    def _take_head(self) -> str:
-        """Return the head the first time: what fails before there is a result leaves nothing behind."""
-        head, self._head = self._head, None
-        return head or ""
-
     def _put_entry(self, content: dict[str, Any]) -> None:
         comma = "," if self._results else ""
-        self.put(f"{self._take_head()}{comma}\n    {_nested(content, 2)}")
+        self._put_next(f"{comma}\n    {_nested(content, 2)}")
         self._results += 1
+
+    def _put_next(self, text: str) -> None:
+        """Write a piece, the first time with the head before it."""
+        self.put(self._head + text)
+        self._head = ""
 
 
 def _nested(content: object, depth: int) -> str:

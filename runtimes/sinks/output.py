@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from typing import Self
 
 _HINT = "Choose another place."
+# What else helps, by the system's number of an error.
+_HINTS = {
+    errno.ENOSPC: "Free some space there, or choose another place.",
+    errno.EDQUOT: "Free some space there, or choose another place.",
+    errno.EFBIG: "Files may not grow larger here (ulimit -f, or the file system): choose another place.",
+    errno.EIO: "The disk may be broken: choose another place.",
+}
 
 
 class OutFile:
@@ -24,13 +32,18 @@ class OutFile:
         whole: Whether it appears under its name only when it is complete.
         resume_at: Bytes that are kept of the file that is there; None begins a new one.
 
+    Attributes:
+        intact: Whether all that was to be written was.
+
     """
 
     def __init__(self, path: Path, *, whole: bool, resume_at: int | None = None) -> None:
+        self.intact = True
         self._path = path
         self._whole = whole
         self._resume_at = resume_at
         self._written = 0
+        self._ends = True  # whether the last piece is there
 
     def __enter__(self) -> Self:
         self._place = partial_name(self._path) if self._whole else self._path
@@ -43,19 +56,23 @@ class OutFile:
                 self._file.truncate(self._resume_at)
                 self._written = self._file.seek(0, os.SEEK_END)
         except OSError as error:
-            raise InputError(f"cannot write {self._path}: {error.strerror}", _HINT) from error
+            raise cannot_write(self._path, error) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        if not self._whole:
-            return
-        if self._written:
-            self._place.replace(self._path)
-        else:
-            self._place.unlink(missing_ok=True)
+        try:
+            self._file.close()
+            # Without its last piece, the end of a document, it is not whole.
+            if self._whole and self._written and self._ends:
+                self._place.replace(self._path)
+        except OSError as failure:
+            raise cannot_write(self._path, failure) from failure
+        finally:
+            if self._whole:
+                with suppress(OSError):
+                    self._place.unlink(missing_ok=True)
 
     @property
     def size(self) -> int:
@@ -69,6 +86,7 @@ class OutFile:
             InputError: It cannot be written.
 
         """
+        before, self.intact, self._ends = self.intact, False, False
         data = text.encode("utf-8", "backslashreplace")
         try:
             left = memoryview(data)
@@ -76,10 +94,11 @@ class OutFile:
                 left = left[self._file.write(left) or 0 :]
         except OSError as error:
             with suppress(OSError):
-                self._file.truncate(self._written)
                 self._file.seek(self._written)
-            raise InputError(f"cannot write {self._path}: {error.strerror}", _HINT) from error
+                self._file.truncate(self._written)
+            raise cannot_write(self._path, error) from error
         self._written += len(data)
+        self.intact, self._ends = before, True
 
     def flush(self) -> None:
         """Do nothing: all is written at once."""
@@ -107,14 +126,20 @@ class Names:
         return path
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, partial: Path | None = None) -> None:
     """Write a file, whole or not at all; folders that are missing are made.
+
+    Args:
+        path: Its path.
+        data: Its content.
+        partial: Where it is written before it is complete; None is a place beside it that no other process uses.
 
     Raises:
         InputError: It cannot be written.
 
     """
-    partial = partial_name(path)
+    # A killed process leaves it behind. With the ending of an image, it would be an image of its folder.
+    partial = partial or path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -123,7 +148,12 @@ def write_whole(path: Path, data: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}", _HINT) from error
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(place: Path | str, error: OSError) -> InputError:
+    """Return the error for people, with its cause and what to do."""
+    return InputError(f"cannot write {place}: {error.strerror or error}", _HINTS.get(error.errno or 0, _HINT))
 
 
 def partial_name(path: Path) -> Path:

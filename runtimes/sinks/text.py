@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
+from .output import cannot_write
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -36,6 +38,7 @@ class TextSink(ABC):
     def __init__(self, info: RunInfo, out: TextOut) -> None:
         self.info = info
         self._out = out
+        self._reader_left = False
 
     def __enter__(self) -> Self:
         return self
@@ -43,8 +46,7 @@ class TextSink(ABC):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        # Where the reader has gone, as of `| head`, or the disk is full, nothing more can be written.
-        if not isinstance(error, OSError):
+        if not self._reader_left:
             self.finish(broken=kind is not None)
 
     @abstractmethod
@@ -63,6 +65,18 @@ class TextSink(ABC):
         """
 
     def put(self, text: str) -> None:
-        """Write a piece of text."""
-        self._out.write(text)
-        self._out.flush()
+        """Write a piece of text.
+
+        Raises:
+            BrokenPipeError: Nobody reads any more, as with `| head`.
+            InputError: It cannot be written.
+
+        """
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except BrokenPipeError:
+            self._reader_left = True
+            raise
+        except OSError as error:
+            raise cannot_write("the results to standard output", error) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, UsageError
-from .output import partial_name
+from .output import cannot_write, partial_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ class VideoFile:
                 raise InputError(f"cannot write {self.path} whole", "The disk may be full.")
             self._partial.replace(self.path)
         except OSError as error:
-            raise InputError(f"cannot write {self.path}: {error.strerror}", "Choose another place.") from error
+            raise cannot_write(self.path, error) from error
         finally:
             self._partial.unlink(missing_ok=True)
         return self.path
@@ -93,7 +93,7 @@ class VideoFile:
             self._partial.parent.mkdir(parents=True, exist_ok=True)
             self._partial.write_bytes(b"")  # says why it cannot, which OpenCV does not
         except OSError as error:
-            raise InputError(f"cannot write {self.path}: {error.strerror}", "Choose another place.") from error
+            raise cannot_write(self.path, error) from error
         code = cv2.VideoWriter.fourcc(*CODECS[self.path.suffix.lower()])
         self._writer = cv2.VideoWriter(str(self._partial), code, rate, self._size)
         if not self._writer.isOpened():

@@ -1,6 +1,7 @@
 """Published artifacts are whole at every moment: for readers, after kills, on full disks, without symlinks."""
 
 import errno
+import io
 import logging
 import os
 import re
@@ -596,6 +597,24 @@ def test_verify_sums_without_sums(tmp_path: Path) -> None:
         verify_sums(tmp_path)
     with pytest.raises(ArtifactError, match="SHA256SUMS cannot be read"):
         verify_sums(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(("name", "told"), [("parity.json", "cannot read parity.json: "), ("", "cannot be listed: ")])
+def test_verify_sums_where_the_disk_fails(output: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str) -> None:
+    target = export(output, NEW).resolve()
+
+    def broken(call: Callable[..., object]) -> Callable[..., object]:
+        def failing(path: Path, *args: object, **options: object) -> object:
+            if Path(path) == target / name:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+            return call(path, *args, **options)
+
+        return failing
+
+    monkeypatch.setattr(os, "scandir", broken(os.scandir))
+    monkeypatch.setattr(io, "open", broken(io.open))
+    with pytest.raises(ArtifactError, match=rf"{told}Input/output error"):
+        verify_sums(target)
 
 
 # --- errors a user understands

@@ -11,6 +11,21 @@ from cvport.errors import InputError
 from cvport.runtimes.sinks.output import Names, OutFile, write_whole
 
 
+class Full:
+    """A file on a disk that takes three bytes more."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def write(self, data):
+        if len(data) > 3:
+            return self.file.write(data[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
 def test_a_whole_file_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "new/found.json"
     path.parent.mkdir()
@@ -28,6 +43,29 @@ def test_a_whole_file_without_content_leaves_what_was_there(tmp_path):
     with pytest.raises(ZeroDivisionError), OutFile(path, whole=True):
         raise ZeroDivisionError
     assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["found.json"]
+
+
+def test_a_whole_file_without_its_end_leaves_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "found.json"
+    path.write_text("old")
+    with OutFile(path, whole=True) as out:
+        out.write("[1,")
+        monkeypatch.setattr(out, "_file", Full(out._file))
+        with pytest.raises(InputError, match="No space left"):
+            out.write("2222]")
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["found.json"]
+
+
+def test_a_whole_file_that_cannot_be_put_in_its_place(tmp_path):
+    path = tmp_path / "found.json"
+    out = OutFile(path, whole=True)
+    out.__enter__()
+    out.write("[]")
+    path.mkdir()
+    with pytest.raises(InputError, match=r"cannot write .*found.json: Is a directory"):
+        out.__exit__(None, None, None)
     assert [entry.name for entry in tmp_path.iterdir()] == ["found.json"]
 
 
@@ -49,22 +87,14 @@ def test_what_cannot_be_written_is_taken_back(tmp_path, monkeypatch):
         out.write("one\n")
         file = out._file
 
-        class Full:
-            """A disk that takes three bytes more."""
-
-            def write(self, data):
-                if len(data) > 3:
-                    return file.write(data[:3])
-                raise OSError(errno.ENOSPC, "No space left on device")
-
-            def __getattr__(self, name):
-                return getattr(file, name)
-
-        monkeypatch.setattr(out, "_file", Full())
-        with pytest.raises(InputError, match="No space left on device"):
+        monkeypatch.setattr(out, "_file", Full(file))
+        assert out.intact
+        with pytest.raises(InputError, match="No space left on device") as failure:
             out.write("second\n")
+        assert failure.value.hint == "Free some space there, or choose another place."
         monkeypatch.setattr(out, "_file", file)
         out.write("three\n")
+        assert not out.intact
     assert path.read_text() == "one\nthree\n"
 
 

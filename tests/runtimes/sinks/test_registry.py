@@ -196,12 +196,38 @@ def test_run_that_breaks_later_leaves_a_whole_document(form):
     assert out.getvalue() == text(form, PREDICTIONS[:1])
 
 
+class Breaking(io.StringIO):
+    """A stream that raises, at each piece, the next of some errors; None takes the piece."""
+
+    def __init__(self, *raised):
+        super().__init__()
+        self.raised = list(raised)
+
+    def write(self, text):
+        error = self.raised.pop(0) if self.raised else None
+        if error is not None:
+            raise error
+        return super().write(text)
+
+
 def test_nothing_more_is_written_to_a_reader_that_has_gone():
-    out = io.StringIO()
-    with pytest.raises(BrokenPipeError):
-        break_after_one("json", out, BrokenPipeError(32, "Broken pipe"))
+    out = Breaking(None, BrokenPipeError(32, "Broken pipe"))
+    with open_format("json", INFO, out) as sink:
+        sink.write(PREDICTIONS[0])
+        with pytest.raises(BrokenPipeError):
+            sink.write(PREDICTIONS[1])
     assert text("json", PREDICTIONS[:1]).startswith(out.getvalue())
     assert out.getvalue().endswith("\n    }")
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_document_has_its_head_though_its_first_piece_could_not_be_written(form):
+    out = Breaking(OSError(28, "No space left on device"))
+    with open_format(form, INFO, out) as sink:
+        with pytest.raises(InputError, match="standard output: No space left on device"):
+            sink.write(PREDICTIONS[1])
+        sink.write(PREDICTIONS[0])
+    assert out.getvalue() == text(form, PREDICTIONS[:1])
 
 
 def test_csv():

@@ -83,6 +83,16 @@ def test_a_full_disk_behind_stdout(folder, nano_artifact, form):
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 3
-    assert "error: the system refuses: [Errno 28] No space left on device" in done.stderr
+    assert "cannot write the results to standard output: No space left on device" in done.stderr
     assert "defect" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")  # noqa: PTH110
+def test_a_full_disk_behind_anything_else():
+    code = "from cvport.exporters.commands.cvexport import main; main()"
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        words = [sys.executable, "-c", code, "list"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 3
+    assert "error: the system refuses: [Errno 28] No space left on device" in done.stderr

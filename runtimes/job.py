@@ -83,9 +83,9 @@ class Job:
             with memory_told():
                 yield
         except InputError as error:
-            self._keep(index, error)
+            self.keep(index, error)
 
-    def _keep(self, index: int, error: InputError) -> None:
+    def keep(self, index: int, error: InputError) -> None:
         """Raise an error, or keep it as that of an image."""
         if not self._collects:
             raise error

@@ -59,7 +59,7 @@ def _problems(spec: ModelSpec, seal: Seal, params: Any, declared: Mapping[str, D
 
 
 def _fits(side: int | None, expected: int | None) -> bool:
-    return side is None or expected is None or side == expected
+    return expected is None or side == expected
 
 
 def _shown(sides: tuple[int | None, ...]) -> str:

@@ -385,7 +385,9 @@ def _sealed_plan(spec: ModelSpec, checkpoint: Checkpoint, seal: Seal, path: str 
             f"Sealed sha256 {sealed}, these have {checkpoint.sha256}.",
         )
     size = None if spec.stride is None else seal.input_size
-    plan = spec.plan(checkpoint, VariantOptions(input_size=size, activation=seal.variant.get("activation")))
+    # Of a model that offers a choice; the checkpoints of others tell it.
+    activation = seal.variant.get("activation") if spec.activations else None
+    plan = spec.plan(checkpoint, VariantOptions(input_size=size, activation=activation))
     preprocess, postprocess = sealed_params(spec, seal, path)
     return plan._replace(preprocess=preprocess, postprocess=postprocess, labels=seal.labels)
 

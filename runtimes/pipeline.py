@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from .job import memory_told
 from .sinks.base import Failure, Prediction
 from .stream import answers
 
@@ -165,7 +166,8 @@ def _hand_out(answer: Prediction | Failure, sinks: Sequence[Sink], summary: Summ
     if isinstance(answer, Prediction):
         for sink in sinks:
             try:
-                sink.write(answer)
+                with memory_told():
+                    sink.write(answer)
             except InputError as error:
                 failures.append(_failure(answer, error))
         summary.count(answer)

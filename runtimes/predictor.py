@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ArtifactError, InputError, UsageError, did_you_mean
 from .arguments import boxes_by_image, boxes_of, class_ids
-from .job import Job, Region, Timing
+from .job import Job, Region, Timing, memory_told
 from .kinds.registry import get_kind
 from .sources.images import as_image
 from .stream import answers
@@ -238,8 +238,7 @@ class Predictor:
         size = self._rows_at_once([part for part in regions if part is not None])
         flat = [(index, region) for index, parts in enumerate(regions) for region in parts or ()]
         for start in range(0, len(flat), size):
-            with self._mine:
-                self._run(job, flat[start : start + size])
+            self._run_or_split(job, flat[start : start + size])
         join = None if face_boxes is None else get_kind(self.spec.kind).join
         results: list[Any] = [
             error or (found[0] if join is None else join(found, self.spec))
@@ -376,6 +375,18 @@ class Predictor:
                 regions[index] = [Region(pixels, box) for box in places]
         return regions
 
+    def _run_or_split(self, job: Job, rows: Sequence[tuple[int, Region]]) -> None:
+        """Run one batch; where there is not enough memory for it, each row by itself, and that costs what it costs."""
+        try:
+            with self._mine, memory_told():
+                self._run(job, rows)
+        except InputError as error:
+            if len(rows) == 1:
+                job.keep(rows[0][0], error)
+                return
+            for row in rows:
+                self._run_or_split(job, [row])
+
     def _run(self, job: Job, rows: Sequence[tuple[int, Region]]) -> None:
         """Run one batch: rows of images by their index."""
         start = time.perf_counter()
@@ -398,7 +409,8 @@ class Predictor:
             ran = time.perf_counter()
         self._check_finite(outputs)
         choice = {} if self.classes is None else {"classes": self.classes}
-        results = self._postprocess(outputs, transforms, job.params, self.labels, **choice)
+        with np.errstate(over="ignore", invalid="ignore"):  # boxes of numbers near the end of float32
+            results = self._postprocess(outputs, transforms, job.params, self.labels, **choice)
         for index, result in zip(indices, results, strict=True):
             job.found[index].append(result)
         job.add((prepared - start, ran - started, time.perf_counter() - ran), warm=warm)

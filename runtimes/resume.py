@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,11 @@ class Progress:
             raise InputError(f"{self._results} was changed since {self._place.name} was written", _NOT_OURS)
         self.done, self.size, self.last = done, size, last
         return True
+
+    def forget(self) -> None:
+        """Remove what was written down: the results are about to be made anew."""
+        with suppress(OSError):
+            self._place.unlink(missing_ok=True)
 
     def _there(self) -> int:
         """Return the bytes of the results; a run that was begun anew and ended at once leaves none."""

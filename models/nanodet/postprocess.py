@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ...errors import ArtifactError
 from ..ops.boxes import clip_boxes
 from ..ops.detector import DetectorParams, choose, detect_decoded, grid
 from ..ops.distribution import boxes_around, expected_distances
@@ -64,6 +65,9 @@ class PostprocessParams(DetectorParams):
     class_agnostic: bool = False
     max_detections: int = 100
     prior_offset: float = 0.0
+
+
+_SIDES = 4
 
 
 class _Raw(NamedTuple):
@@ -148,6 +152,12 @@ def _to_image(boxes: NDArray[np.float32], transform: ImageTransform) -> NDArray[
 def _flatten(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessParams) -> _Raw:
     """Put the levels one after the other."""
     levels = range(len(params.strides))
+    channels = {outputs[f"bbox_pred_{level}"].shape[1] for level in levels}
+    if len(channels) > 1 or min(channels) % _SIDES:
+        raise ArtifactError(
+            f"bbox_pred has {', '.join(map(str, sorted(channels)))} channels, not as many for each of {_SIDES} sides",
+            "Export the model again.",
+        )
 
     def join(name: str) -> NDArray[np.float32]:
         parts = [outputs[f"{name}_{level}"] for level in levels]

@@ -24,6 +24,8 @@ _ALWAYS_FINE = 1 << 20
 # The largest of these models has 0.4 GB; with the state of its optimizer and an average, three to four times that.
 _LARGEST_TOTAL = 32 << 30
 _MOST_MEMBERS = 100_000
+# Of the attributes that MS-DOS gives a file: it is a folder (PKWARE's APPNOTE, 4.4.15).
+_FOLDER = 0x10
 # Of a name in a message.
 LONGEST = 80
 
@@ -88,6 +90,9 @@ def _check_sums(path: Path, archive: zipfile.ZipFile, members: list[zipfile.ZipI
 def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
     """Read a member to its end, where zipfile compares its checksum."""
     name = printable(member.filename, LONGEST)
+    if member.is_dir() or member.external_attr & _FOLDER:
+        # Its checksum may fit, and PyTorch would return memory that was never written.
+        raise WeightsError(f"{path} is refused: {name} is marked as a folder", "Download or copy it again.")
     try:
         with archive.open(member) as content:
             while content.read(_CHUNK):

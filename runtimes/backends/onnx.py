@@ -38,6 +38,10 @@ def unavailable_reason(device: str | None = None) -> str | None:
     return None
 
 
+# What ONNX Runtime's arenas say, and what C++ does.
+_NO_MEMORY = ("Failed to allocate memory", "bad_alloc", "out of memory")
+
+
 class OnnxBackend:
     """One ONNX Runtime session.
 
@@ -118,12 +122,15 @@ class OnnxBackend:
 
         Raises:
             ArtifactError: The file does not take these inputs, or cannot be run.
+            MemoryError: There is not enough memory for them.
 
         """
         run = self._session.run
         try:
             values = run(self.outputs, dict(inputs))
         except Exception as error:  # onnxruntime's exceptions have no public base class
+            if any(words in str(error) for words in _NO_MEMORY):
+                raise MemoryError(_first_line(error)) from error
             shapes = ", ".join(f"{name} {value.shape}" for name, value in inputs.items())
             raise ArtifactError(
                 f"the file cannot be run on {shapes}: {_first_line(error)}", "Export it again."

@@ -62,6 +62,10 @@ def _report(error: BaseException) -> int:
     if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
+    if isinstance(error, MemoryError):
+        click.echo("error: there is not enough memory", err=True)
+        click.echo("  Use fewer --workers, a smaller --batch-size, or smaller images.", err=True)
+        return CvportError.exit_code
     if isinstance(error, OSError):
         # Of files each has its own message; what is left is mostly stdout, on a full disk or over a limit of size.
         show_error(InputError(f"the system refuses: {error}", "If results go to a file, look at the space there."))
@@ -95,13 +99,22 @@ def set_verbosity(quiet: bool, verbose: bool, log_file: Path | None = None) -> N
     handlers: list[logging.Handler] = [screen]
     if log_file is not None:
         try:
-            file = logging.FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
+            file = _LogFile(log_file, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise InputError(f"cannot write {log_file}: {error.strerror}", "Choose another --log-file.") from error
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         handlers.append(file)
     lowest = logging.INFO if log_file is not None else level
     logging.basicConfig(level=lowest, format="%(message)s", handlers=handlers, force=True)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that is left alone where it can no longer be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802  # as logging has it
+        """Tell it once, in the place of a traceback for each line."""
+        logging.getLogger().removeHandler(self)
+        click.echo(f"the log file cannot be written: {sys.exception()}", err=True)
 
 
 @contextmanager

@@ -211,7 +211,7 @@ def _choose_labels(value: Path | None) -> tuple[str, ...] | str | None:
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot read the labels {path}: {error}", "Give a UTF-8 text file with one label per line."

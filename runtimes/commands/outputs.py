@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,7 +101,9 @@ def resumed(
     for number, member in enumerate(predictor.members):
         run |= {f"{name} of model {number + 1}" if number else name: value for name, value in run_of(member).items()}
     progress = Progress(path, run)
-    if choice.resume and progress.load():
+    if not choice.resume:
+        progress.forget()
+    elif progress.load():
         return Rest(source, progress.done, progress.last), progress
     return source, progress
 
@@ -121,7 +124,7 @@ def open_output(
         return
     from ..sinks.output import OutFile
 
-    table = open_format("table", info, screen)
+    table = open_format("table", info, _Beside(screen))
     entry = FORMATS[choice.form]
     if entry.in_folder:
         yield Output([open_format(choice.form, info, choice.path, annotations), table], None)
@@ -129,3 +132,26 @@ def open_output(
     resume_at = progress.size if progress is not None and progress.done else None
     with OutFile(choice.path, whole=entry.whole, resume_at=resume_at) as file:
         yield Output([open_format(choice.form, info, file, annotations), table], file)
+
+
+class _Beside:
+    """The screen beside a file of results: where its reader leaves, as of ``| head``, the file goes on."""
+
+    def __init__(self, screen: TextOut) -> None:
+        self._screen: TextOut | None = screen
+
+    def write(self, text: str, /) -> None:
+        """Write text, as long as somebody reads."""
+        if self._screen is None:
+            return
+        try:
+            self._screen.write(text)
+            self._screen.flush()
+        except BrokenPipeError:
+            self._screen = None
+            # What is left in the buffer would fail again when the program ends.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def flush(self) -> None:
+        """Do nothing: all is flushed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ...models.printable import without_controls
@@ -32,6 +32,21 @@ class Escaped:
         return getattr(self.plain, name)
 
 
+class EscapedMessages(Escaped):
+    """The same for messages: where they cannot be written, nobody can be told, and results are not lost for it."""
+
+    def write(self, text: str, /) -> int:
+        """Write text, if that is possible."""
+        with suppress(OSError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, if that is possible."""
+        with suppress(OSError):
+            self.plain.flush()
+
+
 @contextmanager
 def escaped_output() -> Iterator[None]:
     """Escape what is written to stdout and stderr meanwhile."""
@@ -40,7 +55,7 @@ def escaped_output() -> Iterator[None]:
         # The name of a file need not be text, and a terminal may know few characters: those are escaped too.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    ours: Any = Escaped(sys.stdout), Escaped(sys.stderr)
+    ours: Any = Escaped(sys.stdout), EscapedMessages(sys.stderr)
     sys.stdout, sys.stderr = ours
     try:
         yield

@@ -318,6 +318,8 @@ def _rows(content: dict[str, Any]) -> Iterator[list[Any]]:
 
 def _read(content: Mapping[str, Any], _spec: ModelSpec, _labels: Sequence[str]) -> Detections:
     rows = content["detections"]
+    if not all(type(row["class_id"]) is int and isinstance(row["score"], int | float) for row in rows):
+        raise TypeError("a class_id is no whole number, or a score is no number")
     return Detections(
         np.array([row["box"] for row in rows], np.float32).reshape(len(rows), 4),
         np.array([row["score"] for row in rows], np.float32),

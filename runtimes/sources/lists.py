@@ -43,13 +43,19 @@ def open_list(word: str, options: SourceOptions, opens: Callable[[str, SourceOpt
 
 
 def _open(entry: str, options: SourceOptions, opens: Callable[[str, SourceOptions], Source]) -> Source:
-    if entry == STDIN or (entry.startswith(MARK) and not Path(entry).exists()):
+    if entry == STDIN or (entry.startswith(MARK) and not _is_there(entry)):
         refused = InputError(f"{entry} in a list: lists are not read from lists", "Name its entries.")
         return Items([Item(entry, error=refused)])
     return opens(entry, options)
 
 
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # too long for the system, or with a null character
+        return False
+
+
 def _lines(word: str) -> Iterable[str]:
-    if word == STDIN:
-        return sys.stdin.read().splitlines()
-    return Path(word.removeprefix(MARK)).read_text(encoding="utf-8-sig").splitlines()
+    text = sys.stdin.read() if word == STDIN else Path(word.removeprefix(MARK)).read_text(encoding="utf-8-sig")
+    return text.split("\n")  # not splitlines: a name may hold what that takes for the end of a line, such as U+2028

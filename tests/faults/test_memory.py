@@ -118,23 +118,23 @@ def ended_in_order(done: Any) -> None:
     good = [entry["source"] for entry in entries() if "detections" in entry]
     wanted = NUMBERS if done.code == 3 else NUMBERS[: len(good)]
     assert good == [name for name in wanted if name in good]
-    assert len(good) >= 4
+    assert len(good) >= 3  # with two threads the third run may be that of the second batch
     assert done.code != 3 or len(good) >= 10
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize("stage", ["network", "postprocess", "result"])
-@pytest.mark.parametrize("singly", [True, False])
-def test_what_was_done_before_is_kept_and_gone_on_with(
-    run: Any, monkeypatch: pytest.MonkeyPatch, stage: str, singly: bool
+@pytest.mark.parametrize("size", [1, pytest.param(2, marks=pytest.mark.faults)])
+def test_no_memory_in_a_run_costs_one_picture_at_most(
+    run: Any, monkeypatch: pytest.MonkeyPatch, stage: str, size: int
 ) -> None:
-    with monkeypatch.context() as patch:
-        plant(patch, stage, MemoryError())
-        done = run(singly=singly)
-    ended_in_order(done)
-    if done.code != 3:
-        assert run("--resume").code == 0
-        assert without_times(Path("f.jsonl").read_text()) == without_times(Path("whole.jsonl").read_text())
+    """A batch for which there is no memory is run again, picture by picture."""
+    plant(monkeypatch, stage, MemoryError())
+    done = run("--batch-size", size)
+    lost = size == 1 or stage == "result"
+    assert done.code == (3 if lost else 0), done.err
+    assert ("not enough memory" in done.err) == lost
+    good = [entry["source"] for entry in entries() if "detections" in entry]
+    assert good == [name for name in NUMBERS if not lost or name != FIFTH]
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.faults), 2])

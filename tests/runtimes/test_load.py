@@ -13,10 +13,14 @@ import torch
 
 import cvport
 from cvport import ArtifactError, BackendError, UsageError, VariantOptions, WeightsError
-from cvport.runtimes.load import find_exported_file, is_exported_file, load, prepare_network
+from cvport.exporters.export import make_seal
+from cvport.models.registry import get_model, known_names
+from cvport.models.weights.checkpoint import Checkpoint
+from cvport.runtimes.load import _sealed_plan, find_exported_file, is_exported_file, load, prepare_network
 from cvport.runtimes.predictor import Predictor
 from cvport.runtimes.seal import KEY, read_seal
 from helpers.detections import assert_same, take
+from mutation.subjects import small_star, small_vit
 
 CONF = 0.15
 
@@ -395,3 +399,19 @@ def test_prepared_network_of_a_file_follows_its_seal(with_seal, nano_artifact, t
     assert plan.labels == ("a", "b", "c")
     with pytest.raises(WeightsError, match="seeded:0 are not the weights that the file was made from"):
         prepare_network(spec, "seeded", seal=seal)
+
+
+# --- the weights of a file
+
+
+@pytest.mark.parametrize("name", known_names())
+def test_plan_of_a_sealed_file_is_that_of_its_export(name):
+    spec = get_model(name)
+    small = {"emotion": small_vit, "landmarks68": small_star}.get(name, lambda: None)()
+    state = {key: torch.from_numpy(value) for key, value in spec.seeded(0, small).items()}
+    checkpoint = Checkpoint(state, "seeded", "0" * 64)
+    plan = spec.plan(checkpoint)
+    seal = make_seal(spec, checkpoint, plan, "dynamic", {"cvport": "0"})
+    again = _sealed_plan(spec, checkpoint, seal, "some.onnx")
+    assert (again.variant, again.input_size, again.labels) == (plan.variant, plan.input_size, plan.labels)
+    assert (again.preprocess, again.postprocess) == (plan.preprocess, plan.postprocess)

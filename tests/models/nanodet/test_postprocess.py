@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cvport.errors import ArtifactError
 from cvport.models.nanodet.postprocess import ImageTransform, PostprocessParams, postprocess
 from cvport.models.nanodet.spec import SPEC
 
@@ -198,3 +199,13 @@ def test_values_that_make_no_sense_are_refused(wrong):
 def test_numpy_alone_is_imported():
     code = "import sys, cvport.models.nanodet.postprocess; sys.exit(any(m in sys.modules for m in ('torch', 'cv2')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("channels", [(33, 33, 33, 33), (32, 32, 28, 32)])
+def test_bins_that_are_no_whole_number_a_side(channels):
+    outputs = outputs_of(np.random.default_rng(0))
+    for level, count in enumerate(channels):
+        shape = outputs[f"bbox_pred_{level}"].shape
+        outputs[f"bbox_pred_{level}"] = np.zeros((shape[0], count, *shape[2:]), np.float32)
+    with pytest.raises(ArtifactError, match=r"bbox_pred has .* channels"):
+        postprocess(outputs, [ImageTransform(96, 64, 96, 64)], PostprocessParams(), LABELS)

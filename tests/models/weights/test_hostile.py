@@ -173,6 +173,17 @@ def test_a_flipped_tensor_is_named(tmp_path, state):
     assert "a/data/0 is damaged: it does not have the checksum it was saved with" in message(path)
 
 
+def test_a_tensor_that_is_marked_as_a_folder(tmp_path, state):
+    """zipfile reads it, and its checksum fits; PyTorch would return memory that was never written."""
+    path = tmp_path / "a.pth"
+    save(state, path)
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"PK\x01\x02", 0, data.rindex(b"data/0"))
+    data[entry + 38] |= 0x10  # external attributes, in the central directory
+    path.write_bytes(data)
+    assert "a/data/0 is marked as a folder" in message(path)
+
+
 def test_a_file_without_checksums_is_read_and_told(tmp_path, state, caplog):
     path = tmp_path / "none.pth"
     torch.serialization.set_crc32_options(False)

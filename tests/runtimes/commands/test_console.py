@@ -81,7 +81,13 @@ def test_help_is_a_result(invoke):
     assert "Usage:" in done.out
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), KeyError("colour"), MemoryError()])
+def test_a_lack_of_memory_is_no_defect(invoke):
+    done = invoke(raiser(MemoryError()))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: there is not enough memory\n  Use fewer --workers")
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), KeyError("colour")])
 def test_internal_error(invoke, error):
     done = invoke(raiser(error))
     assert (done.code, done.out) == (1, "")

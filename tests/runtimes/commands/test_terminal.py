@@ -96,3 +96,34 @@ def test_a_full_disk_behind_anything_else():
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 3
     assert "error: the system refuses: [Errno 28] No space left on device" in done.stderr
+
+
+def cvrun_in_a_process(artifact, *words, **streams):
+    code = "from cvport.runtimes.commands.start import cvrun; cvrun()"
+    command = [sys.executable, "-c", code, "-m", str(artifact.onnx), "--backend", "onnx", *words]
+    return subprocess.run(command, text=True, check=False, **streams)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")  # noqa: PTH110
+def test_messages_that_cannot_be_written_cost_no_result(folder, nano_artifact):
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = cvrun_in_a_process(nano_artifact, "--format", "jsonl", ".", stdout=subprocess.PIPE, stderr=full)
+    assert done.returncode == 3
+    assert len(done.stdout.splitlines()) == 3
+    done = cvrun_in_a_process(nano_artifact, "--log-file", "/dev/full", RED, capture_output=True)
+    assert done.returncode == 0
+    assert done.stderr.count("the log file cannot be written: ") == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_the_file_goes_on_when_the_reader_of_the_table_leaves(folder, nano_artifact):
+    for number in range(6):
+        Image.fromarray(scene(60, 80, seed=1)).save(f"set{number}.png")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        done = cvrun_in_a_process(nano_artifact, "-o", "found.jsonl", "set*.png", stdout=gone, stderr=subprocess.PIPE)
+    assert done.returncode == 0
+    assert "BrokenPipe" not in done.stderr
+    with open("found.jsonl") as found:  # noqa: PTH123
+        assert [json.loads(line)["source"] for line in found] == [f"set{number}.png" for number in range(6)]

@@ -73,3 +73,19 @@ def test_a_list_in_a_list_is_refused_and_costs_itself():
     _, items = read("@list.txt")
     assert [item.error is None for item in items] == [False, False, True]
     assert "lists are not read from lists" in items[0].error.message
+
+
+def test_a_line_may_hold_what_other_programs_take_for_its_end():
+    Path("a\u2028b.png").write_bytes(Path("a.png").read_bytes())
+    Path("list.txt").write_text("a\u2028b.png\na.png\n", encoding="utf-8")
+    _, items = read("@list.txt")
+    assert [item.name for item in items] == ["a\u2028b.png", "a.png"]
+    assert all(item.error is None for item in items)
+
+
+@pytest.mark.parametrize("entry", ["@" + "a" * 300, "@a\0b"])
+def test_a_line_that_is_no_path(entry):
+    Path("list.txt").write_text(f"{entry}\na.png\n", encoding="utf-8")
+    _, items = read("@list.txt")
+    assert [item.error is None for item in items] == [False, True]
+    assert items[0].error.exit_code == 3

@@ -23,6 +23,7 @@ from .gate.probes import all_cases
 from .gate.reference import make_reference
 from .gate.structure import compare_structure, structure_of
 from .gate.verify import verify
+from .graphs.forms import add_tail
 from .graphs.nodes import NODES, describe_nodes, module_paths
 from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
 from .probe import make_probe
@@ -138,14 +139,18 @@ def export(
         checkpoint, plan, network = prepared.checkpoint, prepared.plan, prepared.network
         notes = check_convention(spec, prepared, options, cases)
         progress("computing the expected values of the probe")
-        seal = make_seal(spec, checkpoint, plan, batch, tools, probe=make_probe(spec, plan, network))
+        # Outputs that are chosen, not computed, have no neighbourhood in which a value could be expected.
+        probe = make_probe(spec, plan, network) if spec.inner is spec else None
+        seal = make_seal(spec, checkpoint, plan, batch, tools, probe=probe)
         onnx_path = staging / f"{name}.onnx"
         data, structure, nodes = make_onnx(spec, network, seal, progress)
         onnx_path.write_bytes(data)
         (staging / NODES).write_bytes(nodes.encode())
         del data  # as large as the weights, and no longer needed
         progress("running PyTorch")
-        reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
+        reference = make_reference(
+            spec.inner, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances
+        )
         progress("comparing")
         subject = Subject(reference, network, onnx_path)
         verification = verify_file(onnx_path, subject, seal, reasons, require, structure=structure)
@@ -204,10 +209,13 @@ def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callabl
     progress("folding BatchNorm")
     form = spec.export_form(spec.fuse(network))
     progress("tracing the network")
-    model = trace(form, spec, seal.input_size, seal.batch)
-    structure, modules = structure_of(form, model), module_paths(model)
+    model = trace(form, spec.inner, seal.input_size, seal.batch)
+    modules = module_paths(model)
     progress("simplifying and checking")
     simplified = simplify(model)
+    for graph in (model, simplified):
+        add_tail(graph, spec, spec.params_types[1](**seal.postprocess))
+    structure = structure_of(form, model)
     return MadeFile(finish(simplified, seal), structure, describe_nodes(simplified.graph, modules))
 
 
@@ -239,6 +247,8 @@ def verify_file(
 
 def _divergence(onnx_path: Path, spec: ModelSpec, seal: Seal, prepared: Prepared) -> dict[str, Any]:
     """Return where a file parts from its network; empty where that cannot be looked for, as in one that cannot run."""
+    if spec.inner is not spec:
+        return {}
     try:
         return search_pair(pair_with_network(onnx_path, spec, seal, prepared)).to_record()
     except CvportError:

@@ -22,6 +22,7 @@ from .gate.probes import all_cases
 from .gate.reference import make_reference
 from .gate.structure import Structure, compare_structure, structure_of
 from .gate.verify import verify
+from .graphs.forms import add_tail
 from .graphs.trace import tool_versions, trace
 from .report.record import Record, make_record
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from ..models.spec import ModelSpec
+    from ..models.spec import ModelSpec, Plan
     from ..runtimes.load import Prepared
     from .gate.foreign import Names
     from .gate.legs import Leg, LegRun
@@ -111,10 +112,10 @@ def _judge_sealed(
     """Compare a sealed file, as its export did, with what it was made from."""
     checkpoint, plan, network = prepared
     progress("tracing the network")
-    structure = _structure(spec, network, seal.input_size, seal.batch)
+    structure = _structure(spec, network, seal.input_size, seal.batch, plan.postprocess)
     progress("running PyTorch")
     cases = all_cases(probes, seal.batch, boxes=spec.takes_boxes)
-    reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
+    reference = make_reference(spec.inner, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
     progress("comparing")
     expected = make_seal(spec, checkpoint, plan, seal.batch, seal.tools)
     # What an older version sealed, and where weights came from, are no faults; a digest that does not fit is told.
@@ -146,7 +147,7 @@ def _judge_foreign(
     """Compare a file of someone else's, decoded with the model's defaults."""
     checkpoint, plan, network = prepared
     progress("tracing the network")
-    operators = _operators(spec, network, plan.input_size, names.batch)
+    operators = _operators(spec, network, plan, names.batch)
     progress("running PyTorch")
     cases = all_cases(probes, names.batch, boxes=spec.takes_boxes)
     reference = make_reference(spec, plan, network, cases, untrained=checkpoint.untrained, tolerances=tolerances)
@@ -168,13 +169,21 @@ def _judge_foreign(
     return make_record(verification, sha256_file(path), plan.decided_by, (note,))
 
 
-def _structure(spec: ModelSpec, network: nn.Module, size: tuple[int, int], batch: str | int) -> Structure:
+def _structure(
+    spec: ModelSpec,
+    network: nn.Module,
+    size: tuple[int, int],
+    batch: str | int,
+    params: Any,  # noqa: ANN401
+) -> Structure:
     form = spec.export_form(spec.fuse(network))
-    return structure_of(form, trace(form, spec, size, batch))
+    traced = trace(form, spec.inner, size, batch)
+    add_tail(traced, spec, params)
+    return structure_of(form, traced)
 
 
-def _operators(spec: ModelSpec, network: nn.Module, size: tuple[int, int], batch: str | int) -> Mapping[str, int]:
+def _operators(spec: ModelSpec, network: nn.Module, plan: Plan, batch: str | int) -> Mapping[str, int]:
     """Return how often each operator is in the network's graph, as loaded or in its form for export."""
-    loaded = Counter(node.op_type for node in trace(network, spec, size, batch).graph.node)
-    form = _structure(spec, network, size, batch).operators
+    loaded = Counter(node.op_type for node in trace(network, spec, plan.input_size, batch).graph.node)
+    form = _structure(spec, network, plan.input_size, batch, plan.postprocess).operators
     return {kind: max(loaded.get(kind, 0), form.get(kind, 0)) for kind in {*loaded, *form}}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..runtimes.seal import Seal
 
 SCHEMA_VERSION = 1
-_FLOAT = 1
+_TYPES = {"float32": 1, "int64": 7}  # of onnx.TensorProto
 _VERDICT = "verdict"
 
 
@@ -189,8 +189,8 @@ def _check_graph(artifact: _Artifact) -> Iterator[str]:
     if shape != wanted:
         yield f"the input is {shape}, sealed is {wanted}"
     for value in (*graph.input, *graph.output):
-        if value.type.tensor_type.elem_type != _FLOAT:
-            yield f"{value.name} is not float32"
+        if value.type.tensor_type.elem_type != _TYPES[spec.dtype_of(value.name)]:
+            yield f"{value.name} is not {spec.dtype_of(value.name)}"
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int | None]:

@@ -12,6 +12,16 @@ DETECTOR_FORMS = {
         postprocess=".postprocess:postprocess_decoded",
         output_shapes="..ops.detector:decoded_shapes",
     ),
+    "e2e": Form(
+        output_names=("dets", "count"),
+        outputs="dets (N,K,6) x1 y1 x2 y2 in network pixels, score, class; best first, then zeros; count (N) int64",
+        decode=".decoded:Decode",
+        postprocess=".postprocess:postprocess_e2e",
+        output_shapes="..ops.detector:e2e_shapes",
+        inner="decoded",
+        whole_numbers=("count",),
+        sealed=("score_threshold", "iou_threshold", "class_agnostic", "max_detections"),
+    ),
 }
 CLASSIFIER_FORMS = {
     "decoded": Form(

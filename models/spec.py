@@ -151,6 +151,11 @@ class Form(NamedTuple):
             network's outputs to that of these.
         postprocess: ``"module:attribute"`` of what takes these outputs, see `Postprocess`.
         output_shapes: ``"module:attribute"`` of the function that tells their shapes, see `ModelSpec.output_shapes`.
+        inner: Another form, whose outputs are inside of this one: what follows them is added to the graph. "" where
+            `decode` gives the outputs themselves.
+        whole_numbers: Outputs that are int64; the others are float32.
+        sealed: Parameters of the postprocessing that are a part of the graph. A higher score threshold and fewer
+            detections can be asked for all the same.
 
     """
 
@@ -159,6 +164,9 @@ class Form(NamedTuple):
     decode: str
     postprocess: str
     output_shapes: str
+    inner: str = ""
+    whole_numbers: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
 
 
 RAW = "raw"
@@ -274,6 +282,12 @@ class ModelSpec:
         return replace(
             self, form=name, output_names=form.output_names, outputs=form.outputs, code={**self.code, **code}
         )
+
+    @property
+    def inner(self) -> ModelSpec:
+        """The model in the form that its network gives; in most forms that is this one."""
+        form = self.forms.get(self.form)
+        return self if form is None or not form.inner else self.in_form(form.inner)
 
     def formed(self, network: nn.Module, params: Any) -> nn.Module:  # noqa: ANN401
         """Return a network that gives the outputs of this form.
@@ -405,6 +419,17 @@ class ModelSpec:
         """The model's postprocessing function."""
         function: Postprocess = self._load("postprocess")
         return function
+
+    @property
+    def sealed_parameters(self) -> tuple[str, ...]:
+        """Parameters of the postprocessing that are a part of a file's graph in this form."""
+        form = self.forms.get(self.form)
+        return () if form is None else form.sealed
+
+    def dtype_of(self, output: str) -> str:
+        """Return the type of an output, "float32" or "int64"."""
+        form = self.forms.get(self.form)
+        return "int64" if form is not None and output in form.whole_numbers else "float32"
 
     def output_shapes(
         self,

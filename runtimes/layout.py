@@ -47,7 +47,7 @@ def _problems(spec: ModelSpec, seal: Seal, params: Any, declared: Mapping[str, D
         yield f"its parameters are for the outputs {', '.join(shapes)}"
         return
     for name, (dtype, sides) in declared.items():
-        if dtype != "float32":
+        if dtype != spec.dtype_of(name):
             yield f"{name} is of {dtype}"
         expected = wanted.get(name) or shapes.get(name)
         if expected is None:

@@ -6,7 +6,7 @@ import copy
 import threading
 import time
 from contextlib import nullcontext
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..errors import ArtifactError, InputError, UsageError, did_you_mean
 from .arguments import boxes_by_image, boxes_of, class_ids
 from .job import Job, Region, Timing, memory_told
 from .kinds.registry import get_kind
+from .settings import with_settings
 from .sources.images import as_image
 from .stream import answers
 
@@ -69,6 +70,7 @@ class Predictor:
         "_mine",
         "_postprocess",
         "_preprocess",
+        "_sealed",
         "_turn",
         "assumed",
         "backend",
@@ -109,6 +111,7 @@ class Predictor:
         self.classes: Sequence[int] | None = None
         self.batch_size: int | None = None
         self._batch = batch
+        self._sealed = postprocess_params
         self._mine = threading.Lock()  # the input buffer is used by one thread at a time
         self._turn = None if backend.parallel else threading.Lock()  # so is this backend, shared with the lanes
         self._closed = threading.Event()  # as are all lanes when their backend is
@@ -342,20 +345,8 @@ class Predictor:
         return value
 
     def _with_settings(self, *foreign: str, **changes: Any) -> Any:  # noqa: ANN401
-        """Return the postprocessing parameters with changes; None changes nothing, *foreign* is never there."""
-        given = {name: value for name, value in changes.items() if value is not None}
-        if not given and not foreign:
-            return self.postprocess_params
-        known = {field.name for field in fields(self.postprocess_params)}
-        unknown = [*(name for name in given if name not in known), *foreign]
-        if unknown:
-            raise UsageError(
-                f"{self.spec.name} has no setting {', '.join(unknown)}", "Detectors have it; leave it out."
-            )
-        try:
-            return replace(self.postprocess_params, **given)
-        except (ValueError, TypeError) as error:
-            raise UsageError(f"these settings make no sense: {error}", "Thresholds are between 0 and 1.") from error
+        """Return the postprocessing parameters with changes; see `with_settings`."""
+        return with_settings(self.spec, self.postprocess_params, self._sealed, changes, foreign)
 
     def _regions(
         self, job: Job, images: Sequence[Image], face_boxes: Sequence[Boxes | None] | None

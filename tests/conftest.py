@@ -145,6 +145,12 @@ def nano_decoded(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
 
 
 @pytest.fixture(scope="session")
+def nano_e2e(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
+    """The same network in a file that suppresses inside."""
+    return export_nano(tmp_path_factory.mktemp("nano_e2e"), form="e2e")
+
+
+@pytest.fixture(scope="session")
 def nano_batch_2(tmp_path_factory: pytest.TempPathFactory) -> NanoArtifact:
     """The same network in a file that takes two pictures at a time."""
     return export_nano(tmp_path_factory.mktemp("nano_batch_2"), batch=2)

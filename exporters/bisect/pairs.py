@@ -129,6 +129,11 @@ def _network_of(request: Request) -> tuple[ModelSpec, Seal, Prepared]:
             f"Give them with --weights, or look at the file alone: --against {UNOPTIMISED}",
         )
     spec = sealed_model(seal, request.path)
+    if spec.inner is not spec:
+        raise UsageError(
+            f"{request.path.name} goes on after what its network gives, which cannot be searched in PyTorch",
+            f"Search the form {spec.inner.form} of the same weights, or compare files: --against OTHER.onnx",
+        )
     return spec, seal, prepare_network(spec, request.weights, None, seal=seal, path=request.path, **request.download)
 
 

@@ -110,8 +110,8 @@ _export_options = option_group(
         "--form",
         default="raw",
         show_default=True,
-        metavar="raw|decoded",
-        help="What the file gives: the network's outputs, or boxes and scores. Published as MODEL-FORM.",
+        metavar="raw|decoded|e2e",
+        help="What the file gives: the network's outputs, boxes and scores, or what is found. Published as MODEL-FORM.",
     ),
     click.option(
         "--backends",

@@ -109,7 +109,7 @@ def _run(backend: Backend, reference: Reference, inputs: Array) -> dict[str, Arr
             raise ArtifactError(
                 f"{name} has the shape {outputs[name].shape} for a batch of {len(inputs)}", "Export it again."
             )
-    return outputs
+    return {name: outputs[name] for name in reference.cases[0].outputs}
 
 
 def _compare(size: int, name: str, pairs: list[tuple[Array, Array, int]]) -> BatchStats:

@@ -17,9 +17,10 @@ from ...runtimes.load import load
 from ...runtimes.parity.decoder import Decoder
 from ...runtimes.predictor import Predictor
 from .batches import BatchStats, measure_batches
+from .inner import opened
 from .kinds.registry import get_gate_kind
 from .reference import CaseReference, LegCase, Reference, decode_rows
-from .rounding import Rounding, hf32_effect, rounding_device_limits, strict_device_limits
+from .rounding import Rounding, hf32_effect, rounding_device_limits, row, strict_device_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -132,9 +133,42 @@ def run_file(leg: Leg, subject: Subject) -> LegRun:
         with load(
             subject.file, backend=leg.backend, device=subject.device, precision=leg.precision, check_integrity=False
         ) as predictor:
-            return run_predictor(leg, predictor, subject.reference)
+            if predictor.spec.inner is predictor.spec:
+                return run_predictor(leg, predictor, subject.reference)
+            return _run_around(leg, predictor, subject)
     except ArtifactError as error:
         return LegRun(leg, "failed", error.message)
+
+
+def _run_around(leg: Leg, predictor: Predictor, subject: Subject) -> LegRun:
+    """Run a file whose graph goes on after what the network gives.
+
+    What the network gives is taken from inside; results are those of the file as it is, and where the best candidates
+    are compared whatever their score, those of a copy without a threshold: the best of them come first.
+    """
+    assert subject.file is not None
+    reference, sealed = subject.reference, predictor.postprocess_params
+    inner = predictor.spec.inner
+    with opened(subject.file, inner.output_names, sealed.score_threshold) as copy:
+        within = Predictor(inner, copy, predictor.preprocess_params, sealed, predictor.labels)
+        run = run_predictor(leg, within, reference)
+        if not run.ran:
+            return run
+        decoder = Decoder(predictor.spec, sealed, predictor.labels)
+        cases = []
+        for case, made in zip(reference.cases, run.cases, strict=True):
+            if not case.regions:
+                cases.append(made)
+                continue
+            inputs, transforms = predictor.prepare(case.regions)
+            feed = {reference.spec.input_name: inputs}
+            chosen, all_candidates = predictor.backend.run(feed), copy.run(feed)
+            results = []
+            for i, (transform, best, expected) in enumerate(zip(transforms, case.best, case.results, strict=True)):
+                outputs = row(chosen if best is None else all_candidates, i)
+                results.append(decoder(outputs, transform, best=None if best is None else len(expected)))
+            cases.append(LegCase(made.outputs, results))
+    return replace(run, cases=cases)
 
 
 def run_predictor(leg: Leg, predictor: Predictor, reference: Reference) -> LegRun:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import ArtifactError
 from ..ops.boxes import clip_boxes
-from ..ops.detector import DetectorParams, choose, detect_decoded, grid
+from ..ops.detector import DetectorParams, choose, detect_decoded, detect_e2e, grid
 from ..ops.distribution import boxes_around, expected_distances
 from ..ops.scores import lowest_logit, make_detections, sigmoid
 
@@ -67,6 +67,8 @@ class PostprocessParams(DetectorParams):
     prior_offset: float = 0.0
 
 
+# Every class of a point that reaches the threshold counts.
+BEST_CLASS_ONLY = False
 _SIDES = 4
 
 
@@ -138,8 +140,21 @@ def postprocess_decoded(
 ) -> list[Detections]:
     """Report what is in a batch of the form "decoded"; see `detect_decoded`."""
     return detect_decoded(
-        outputs, transforms, params, labels, _to_image, best_class_only=False, classes=classes, best=best
+        outputs, transforms, params, labels, _to_image, best_class_only=BEST_CLASS_ONLY, classes=classes, best=best
     )
+
+
+def postprocess_e2e(
+    outputs: Mapping[str, NDArray[np.float32]],
+    transforms: Sequence[ImageTransform],
+    params: PostprocessParams,
+    labels: Sequence[str],
+    *,
+    classes: Sequence[int] | None = None,
+    best: int | None = None,
+) -> list[Detections]:
+    """Report what is in a batch of the form "e2e"; see `detect_e2e`."""
+    return detect_e2e(outputs, transforms, params, labels, _to_image, classes=classes, best=best)
 
 
 def _to_image(boxes: NDArray[np.float32], transform: ImageTransform) -> NDArray[np.float32]:

@@ -186,3 +186,51 @@ def _margins(
     others = scores.copy()
     others[np.arange(len(found)), class_ids] = -np.inf
     return np.asarray(np.abs(found - others.max(axis=1)), dtype=np.float32)
+
+
+_COLUMNS = 6
+
+
+def e2e_shapes(
+    params: DetectorParams, _labels: Sequence[str], _input_size: tuple[int, int]
+) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each output of the form "e2e" for one image; see `ModelSpec.output_shapes`."""
+    return {"dets": (params.max_detections, _COLUMNS), "count": ()}
+
+
+def detect_e2e(
+    outputs: Mapping[str, NDArray[Any]],
+    transforms: Sequence[Any],
+    params: DetectorParams,
+    labels: Sequence[str],
+    to_image: Callable[[NDArray[np.float32], Any], NDArray[np.float32]],
+    *,
+    classes: Sequence[int] | None,
+    best: int | None,
+) -> list[Detections]:
+    """Report what is in a batch of the form "e2e", whose suppression is done.
+
+    Args:
+        outputs: ``dets`` (N, K, 6) float32, rows of x1 y1 x2 y2 in network pixels, score, class, best first; and
+            ``count`` (N) int64 of the rows that are filled.
+        transforms: At most N image transforms, as preprocessing returned them; rows beyond them are padding.
+        params: What of them is to be reported: the score threshold, the number.
+        labels: C class names.
+        to_image: (boxes in network pixels, transform) -> boxes in pixels of the image, clipped to it.
+        classes: Class ids to report; None for all.
+        best: So many at most, whatever their score.
+
+    Returns:
+        Detections of each image. How far a score is from that of another class is not known: margins are the scores.
+
+    """
+    results = []
+    for dets, count, transform in zip(outputs["dets"], outputs["count"].tolist(), transforms, strict=False):
+        rows = dets[: max(count, 0)]
+        wanted = rows[:, 4] >= params.cutoff(best)
+        if classes is not None:
+            wanted &= np.isin(rows[:, 5].astype(np.int64), np.asarray(classes))
+        rows = rows[wanted][: params.max_detections if best is None else best]
+        scores, class_ids = rows[:, 4].copy(), rows[:, 5].astype(np.int64)
+        results.append(make_detections(to_image(rows[:, :4], transform), scores, class_ids, scores, labels))
+    return results

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from ..ops.boxes import clip_boxes
-from ..ops.detector import DetectorParams, choose, detect_decoded, grid
+from ..ops.detector import DetectorParams, choose, detect_decoded, detect_e2e, grid
 from ..ops.scores import lowest_logit, make_detections, sigmoid
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class PostprocessParams(DetectorParams):
 
 # exp() of this many cells is a side of 4e9 pixels at stride 8.
 MAX_LOG_SIDE = np.float32(20)
+
+
+# A cell counts for its best class alone.
+BEST_CLASS_ONLY = True
 
 
 class _Candidates(NamedTuple):
@@ -125,8 +129,21 @@ def postprocess_decoded(
 ) -> list[Detections]:
     """Report what is in a batch of the form "decoded"; see `detect_decoded`."""
     return detect_decoded(
-        outputs, transforms, params, labels, _to_image, best_class_only=True, classes=classes, best=best
+        outputs, transforms, params, labels, _to_image, best_class_only=BEST_CLASS_ONLY, classes=classes, best=best
     )
+
+
+def postprocess_e2e(
+    outputs: Mapping[str, NDArray[np.float32]],
+    transforms: Sequence[ImageTransform],
+    params: PostprocessParams,
+    labels: Sequence[str],
+    *,
+    classes: Sequence[int] | None = None,
+    best: int | None = None,
+) -> list[Detections]:
+    """Report what is in a batch of the form "e2e"; see `detect_e2e`."""
+    return detect_e2e(outputs, transforms, params, labels, _to_image, classes=classes, best=best)
 
 
 def _to_image(boxes: NDArray[np.float32], transform: ImageTransform) -> NDArray[np.float32]:

@@ -172,7 +172,7 @@ def open_backend(
 
 def _declared(entry: Any) -> Declared:  # noqa: ANN401
     """Return what the file says about an input or an output."""
-    dtype = "float32" if entry.type == "tensor(float)" else str(entry.type)
+    dtype = {"tensor(float)": "float32", "tensor(int64)": "int64"}.get(entry.type, str(entry.type))
     return Declared(dtype, tuple(side if isinstance(side, int) else None for side in entry.shape))
 
 

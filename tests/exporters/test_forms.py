@@ -7,9 +7,10 @@ import json
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
-from cvport.errors import ArtifactError
+from cvport.errors import ArtifactError, UsageError
+from cvport.exporters.bisect.run import bisect
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.gate.probes import scene
 from cvport.exporters.judge import judge_file
@@ -101,3 +102,82 @@ def test_models_that_have_no_such_form(tmp_path, capsys):
     words = ["landmarks68", "--weights", "seeded", "--form", "decoded", "-o", str(tmp_path)]
     assert run_command(cvexport, words) == 2
     assert "already decoded" in capsys.readouterr().err
+
+
+# --- suppression inside
+
+
+def test_e2e_gives_the_boxes_of_the_raw_file(nano_artifact, nano_e2e, pictures):
+    seal = read_seal(nano_e2e.onnx)
+    assert (nano_e2e.onnx.name, seal.form, seal.probe) == ("yolox-e2e.onnx", "e2e", None)
+    assert not any(check.problems for check in verify_artifact(nano_e2e.onnx))
+    with load(nano_artifact.onnx, backend="onnx", threads=1) as raw, load(nano_e2e.onnx, backend="onnx") as e2e:
+        assert e2e.backend.declared["count"] == ("int64", (None,))
+        black = np.zeros_like(pictures[0])
+        for batch in ([pictures[0]], [black, *pictures, black]):
+            expected = raw.predict_batch(batch)
+            for one, other in zip(e2e.predict_batch(batch), expected, strict=True):
+                assert one.labels == other.labels
+                np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+                np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+        found = raw(pictures[0])
+        assert len(found) > 3
+        sure = e2e(pictures[0], score_threshold=float(found.scores[2]) - 1e-4)
+        assert len(sure) == 3
+
+
+@pytest.mark.parametrize(
+    "changes", [{"score_threshold": 0.1}, {"iou_threshold": 0.3}, {"class_agnostic": True}, {"max_detections": 2000}]
+)
+def test_what_is_in_the_graph_cannot_be_had_otherwise(nano_e2e, changes):
+    with pytest.raises(UsageError, match=r"has .* in its graph"):
+        load(nano_e2e.onnx, backend="onnx", **changes)
+    ((name, _),) = changes.items()
+    own = read_seal(nano_e2e.onnx).postprocess[name]
+    load(nano_e2e.onnx, backend="onnx", **{name: own}).close()
+
+
+def test_fewer_detections_and_some_classes_can_be_had(nano_e2e, pictures):
+    with load(nano_e2e.onnx, backend="onnx", max_detections=2) as few:
+        assert len(few(pictures[0])) == 2
+    with load(nano_e2e.onnx, backend="onnx") as all_classes, load(nano_e2e.onnx, backend="onnx", classes=[0]) as one:
+        expected = [score for label, score, _ in all_classes(pictures[0]) if label == all_classes.labels[0]]
+        assert [score for _, score, _ in one(pictures[0])] == expected
+
+
+@pytest.mark.parametrize("change", ["weight", "score_threshold", "iou_threshold", "class", "order", "one picture"])
+def test_faults_in_the_suppression_are_seen(nano_e2e, tmp_path, change):
+    model = onnx.load(nano_e2e.onnx)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = {node.op_type: node for node in model.graph.node if node.name.startswith("suppression/")}
+
+    def put(tensor, value):
+        tensor.CopyFrom(numpy_helper.from_array(np.asarray(value), tensor.name))
+
+    if change == "weight":
+        largest = max(constants.values(), key=lambda tensor: np.prod(tensor.dims))
+        put(largest, numpy_helper.to_array(largest) * np.float32(1.02))
+    elif change == "score_threshold":
+        put(constants["suppression/score_threshold"], np.float32(0.5))
+    elif change == "iou_threshold":
+        put(constants[nodes["NonMaxSuppression"].input[3]], np.float32(0.5))
+    elif change == "class":
+        put(constants[nodes["Mod"].input[1]], np.int64(2))
+    elif change == "order":
+        nodes["TopK"].attribute.append(helper.make_attribute("largest", 0))
+    else:  # only the first picture is suppressed
+        scatter = nodes["ScatterND"]
+        places = next(node for node in model.graph.node if node.output[0] == scatter.input[1])
+        zero = helper.make_node("Mul", [places.input[0], "suppression/no"], ["suppression/first"])
+        model.graph.initializer.append(numpy_helper.from_array(np.int64(0), "suppression/no"))
+        places.input[0] = "suppression/first"
+        model.graph.node.insert(list(model.graph.node).index(places), zero)
+    path = tmp_path / "yolox-e2e.onnx"
+    path.write_bytes(with_digest(model))
+    record = judge_file(path, nano_e2e.weights)
+    assert record.verdict == "failed"
+
+
+def test_a_search_in_pytorch_is_refused(nano_e2e):
+    with pytest.raises(UsageError, match="goes on after what its network gives"):
+        bisect(nano_e2e.onnx, weights=str(nano_e2e.weights))

@@ -304,8 +304,8 @@ def test_version_1_of_an_exported_file_runs(nano_artifact, tmp_path, caplog):
 
 
 def test_form_that_this_version_does_not_run(with_seal):
-    with pytest.raises(ArtifactError, match="outputs of the form 'e2e', which this version of yolox does not have"):
-        load(with_seal(form="e2e"), backend="onnx")
+    with pytest.raises(ArtifactError, match="outputs of the form 'folded', which this version of yolox does not have"):
+        load(with_seal(form="folded"), backend="onnx")
 
 
 # --- parameters

@@ -70,13 +70,13 @@ def _split_computed(node: Node, graph: Graph) -> bool:
     return bool(node.input(1)) and not graph.is_constant(node.input(1))
 
 
-def _keeps_all(node: Node) -> bool:
-    """Tell whether a Reduce of opset 18 without axes is meant to reduce nothing."""
-    return not node.input(1) and bool(node.attributes.get("noop_with_empty_axes"))
-
-
 def _reduces(node: Node, _graph: Graph) -> bool:
-    return not _keeps_all(node)
+    """Tell whether a Reduce of opset 18 is meant to reduce something."""
+    return bool(node.input(1)) or not node.attributes.get("noop_with_empty_axes")
+
+
+def _no_axes(node: Node, _graph: Graph) -> bool:
+    return "axes" not in node.attributes and not node.input(1)
 
 
 def _axes_input(node: Node, _graph: Graph) -> bool:
@@ -267,11 +267,11 @@ CHECKS: dict[str, Check] = {
     "split-no-sizes": _split_without_sizes,
     "split-equal-parts": _split_without_sizes,
     "split-computed-sizes": _split_computed,
-    "reduce-mean-axes-input": _reduces,
+    "reduce-mean-axes-input": _always,
     "reduce-axes-input": _reduces,
     "reduce-axes-attribute": _attribute("axes", None, lambda axes: axes is not None),
-    "reduce-all-axes": _absent("axes"),
-    "reduce-sum-all-axes": lambda node, graph: not _axes_input(node, graph) and not _keeps_all(node),
+    "reduce-all-axes": _no_axes,
+    "reduce-sum-all-axes": _no_axes,
     "reduce-sum-square-axes-input": _axes_input,
     "resize-nearest-mode": _nearest_differs,
     "resize-nearest-mode-open": _nearest_open,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ _LEAST_SPREAD = 20
 _BATCHES = (1, 2)
 _SEED = 0
 _LONGEST = 300
+# Places in the sources of a runtime, which say nothing to who has none.
+_PLACES = re.compile(r"(from )?\S+\.[ch]pp:\d+:?")
 
 
 @dataclass(frozen=True)
@@ -192,5 +195,5 @@ def _first_differing(graph: Graph, runtime: Runtime, inputs: Arrays) -> tuple[st
 
 
 def _shortened(message: str) -> str:
-    words = " ".join(message.split())
+    words = " ".join(_PLACES.sub("", message).split())
     return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}..."

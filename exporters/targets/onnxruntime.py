@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ArtifactError
@@ -17,22 +18,24 @@ if TYPE_CHECKING:
 
 _TABLE = "onnxruntime.json"
 _ML = "ai.onnx.ml"
-# How ONNX Runtime names the node that it cannot run (core/framework/session_state.cc, core/graph/graph.cc).
-_NAMED = re.compile(r"node with name '([^']+)'|In Node, \(\"([^\"]+)\"")
+# How ONNX Runtime names the node that it cannot run (core/graph/graph.cc, core/framework/session_state.cc).
+_NAMED = re.compile(r"node with name '([^']+)'|In Node, \(\"([^\"]+)\"|in node \(([^)]+)\)")
 
 
 def check(graph: Graph, release: str) -> Outcome:
     """Return what a release makes of a graph."""
     row = read_table(_TABLE)["releases"][release]
-    found = {node.name: list(_findings(node, graph, release, row)) for node in graph.nodes}
+    found = [list(_findings(node, graph, release, row)) for node in graph.nodes]
     whole = list(_whole(graph, release, row))
     failure, note = _opened(graph, release)
-    seen = any(finding.verdict in FATAL for findings in (whole, *found.values()) for finding in findings)
+    seen = any(finding.verdict in FATAL for findings in (whole, *found) for finding in findings)
     if failure and not seen:
         named = _NAMED.search(failure)
         name = next(filter(None, named.groups()), "") if named else ""
-        found.get(name, whole).append(Finding("not registered", failure))
-    return Outcome(tuple(judge(node, found[node.name]) for node in graph.nodes), tuple(whole), (note,))
+        about = [findings for node, findings in zip(graph.nodes, found, strict=True) if node.name == name] or [whole]
+        about[0].append(Finding("not registered", failure))
+    nodes = tuple(judge(node, findings) for node, findings in zip(graph.nodes, found, strict=True))
+    return Outcome(nodes, tuple(whole), (note,))
 
 
 def _opened(graph: Graph, release: str) -> tuple[str, str]:
@@ -87,6 +90,11 @@ def _whole(graph: Graph, release: str, row: Mapping[str, Any]) -> Iterator[Findi
     if graph.model.ir_version > row["ir_version"]:
         reason = f"IR version {graph.model.ir_version}: {release} reads up to {row['ir_version']}"
         yield Finding("not registered", reason, "", f"IR version {row['ir_version']}", source)
+    names = Counter(node.name for node in graph.nodes if node.given_name)
+    repeated = next((name for name, count in names.items() if count > 1), None)
+    if repeated is not None:
+        reason = f"several nodes of one graph are called {repeated}: the file is refused"
+        yield Finding("not registered", reason, "", "a name of its own for each node")
     learning = dict(graph.opsets).get(_ML, 0)
     if learning > row[_ML]:
         used = any(node.domain == _ML for node in graph.nodes)

@@ -64,7 +64,9 @@ def describe(report: Report) -> list[str]:
     width = max((len(finding.verdict) for finding in kinds), default=0)
     lines = [f"  {finding.verdict:{width}}  {_where(places)}: {_words(finding)}" for finding, places in ranked]
     notes = [f"note: {note}" for note in outcome.notes]
-    return [f"{len(outcome.nodes)} nodes: {counts or 'none'}", *lines, *notes, f"{report.verdict} for {report.target}"]
+    warns = report.verdict != "ok" and report.verdict not in FATAL
+    last = f"{report.verdict} for {report.target}" + (": a warning, nothing is known to be misread" if warns else "")
+    return [f"{len(outcome.nodes)} nodes: {counts or 'none'}", *lines, *notes, last]
 
 
 def _where(places: list[tuple[str, str]]) -> str:

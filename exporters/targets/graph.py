@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...errors import ArtifactError
+from ...errors import ArtifactError, BackendError
 from ..bisect.lean import read_lean
 
 if TYPE_CHECKING:
@@ -171,8 +171,13 @@ def read_graph(path: Path) -> Graph:
 
     Raises:
         ArtifactError: The file is missing or damaged, or weights that it keeps in other files are not there.
+        BackendError: onnx is not installed.
 
     """
+    try:
+        import onnx  # noqa: F401 - what reads the file needs it
+    except ImportError as error:
+        raise BackendError(f"onnx cannot be imported: {error}", "Install it: pip install onnx") from error
     model, _ = read_lean(path)
     try:
         return Graph(path, model, tuple(_nodes(model.graph, "")))

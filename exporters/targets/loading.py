@@ -29,7 +29,7 @@ LIMIT = 1e-4
 _LEAST_SPREAD = 20
 _BATCHES = (1, 2)
 _SEED = 0
-_LONGEST = 300
+_LONGEST = 400
 # Places in the sources of a runtime, which say nothing to who has none.
 _PLACES = re.compile(r"(from )?\S+\.[ch]pp:\d+:?")
 

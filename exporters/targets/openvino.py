@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from .loading import Arrays, Run
     from .verdicts import Outcome
 
-# How OpenVINO lists what it has no rule for: my.domain.Operator, or Operator-19 with its version.
-_LISTED = re.compile(r"operations: (.+)")
+# How OpenVINO names what it cannot convert: by what a node gives, else by operators as my.domain.Operator or
+# Operator-19, with the version.
+_NODE = re.compile(r"<Node\([^)]*\): ([^>]+)>")
+_LISTED = re.compile(r"(?:found for operations|is failed for): (.+)")
 # Processors with bfloat16 would be used so, unless told otherwise.
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
 
@@ -53,6 +55,8 @@ def _open(path: Path) -> Run:
 
 
 def _nodes(message: str, graph: Graph) -> set[str]:
+    named = set(_NODE.findall(message))
+    found = {node.name for node in graph.nodes if named & {node.name, *node.outputs}}
     listed = {word for line in _LISTED.findall(message) for word in re.split(r"[,\s]+", line)}
     kinds = listed | {word.rpartition("-")[0] for word in listed}
-    return {node.name for node in graph.nodes if node.kind in kinds}
+    return found or {node.name for node in graph.nodes if node.kind in kinds}

@@ -89,7 +89,8 @@ def test_json(cli, reductions):
 def test_warnings_end_with_0(cli, tmp_path, looked, verdict):
     path = write_file(tmp_path / "a.onnx", looked, constants={"s": np.float32([1, 1, 2, 2])})
     code, lines, said = cli(path, "cann-9.1")
-    assert (code, said, lines[-1]) == (0, "", f"{verdict} for cann-9.1")
+    assert (code, said) == (0, "")
+    assert lines[-1] == f"{verdict} for cann-9.1: a warning, nothing is known to be misread"
 
 
 def test_what_is_wrong_with_the_file_as_a_whole_ends_with_4(cli, tmp_path):

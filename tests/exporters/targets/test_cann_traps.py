@@ -358,6 +358,67 @@ def affected(trap):
     return RELEASES[first : last + 1]
 
 
+BETA_1, BETA_2 = "9.2.0-beta.1", "9.2.0-beta.2 (branch)"
+# The first and the last release of traps that are not in all of them.
+SPANS = {
+    "reduce-mean-axes-input": ("8.5.0", BETA_1),
+    "reduce-axes-input": ("8.5.0", "9.0.1"),
+    "reduce-axes-attribute": ("9.1.0", BETA_1),
+    "reduce-sum-all-axes": ("8.5.0", "9.1.0"),
+    "resize-inputs": ("9.1.0", "master"),
+    "resize-inputs-open": ("8.5.0", "9.0.1"),
+    "scatter-nd-reduction": ("8.5.0", BETA_1),
+    "scatter-nd-reduction-open": (BETA_2, "master"),
+    "scatter-elements-reduction": ("8.5.0", "9.0.1"),
+    "batch-norm-training": ("8.5.0", "9.1.0"),
+    **dict.fromkeys(
+        (
+            "max-pool-indices",
+            "max-pool-dilations",
+            "max-pool-large",
+            "pool-same-lower",
+            "conv-kernel-shape",
+            "conv-3d-auto-pad",
+            "conv-transpose-kernel-shape",
+            "conv-transpose-leak",
+        ),
+        (BETA_1, "master"),
+    ),
+}
+
+
+def test_the_releases_of_the_traps():
+    assert {name: tuple(trap["releases"]) for name, trap in TRAPS.items()} == {
+        name: SPANS.get(name, ("8.5.0", "master")) for name in TRAPS
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "opset", "seen"),
+    [
+        ("shape-part", 14, False),
+        ("shape-part", 15, True),
+        ("split-no-sizes", 17, False),
+        ("split-no-sizes", 18, True),
+        ("reduce-mean-axes-input", 17, False),
+        ("reduce-axes-attribute", 12, False),
+        ("reduce-axes-attribute", 13, True),
+        ("reduce-axes-attribute", 17, True),
+        ("reduce-axes-attribute", 18, False),
+        ("log-softmax-axis", 12, True),
+        ("log-softmax-axis", 13, False),
+        ("batch-norm-training", 13, False),
+        ("batch-norm-training", 14, True),
+        ("clip-no-bound", 10, False),
+        ("clip-no-bound", 11, True),
+    ],
+)
+def test_the_opsets_of_the_traps(read, name, opset, seen):
+    trap, (nodes, options) = TRAPS[name], CASES[name][0][0]
+    found = looked_at(read, trap["releases"][1], Form(nodes, options | {"opset": opset}))
+    assert (trap["reason"] in [finding.reason for finding in found.findings]) == seen
+
+
 def test_every_trap_has_a_function_and_a_case():
     assert set(TRAPS) == set(CHECKS) == set(CASES)
     assert len(TRAPS) == len(read_table("cann.json")["traps"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import onnx
 import pytest
 from onnx import AttributeProto
 
-from cvport.errors import ArtifactError
+from cvport.errors import ArtifactError, BackendError
 from cvport.exporters.targets.graph import read_graph
 from helpers.small_files import model_of, node, write_file
 
@@ -80,3 +82,10 @@ def test_an_attribute_without_a_value_is_damage(tmp_path):
 def test_where_nothing_can_be_inferred_declared_shapes_stay(read):
     graph = read(node("Nothing", domain="mine"), opsets=[("", 18)], outputs={"y": (2, 3)})
     assert (graph.rank("x"), graph.rank("y")) == (4, 2)
+
+
+def test_without_onnx_nothing_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(BackendError, match="onnx cannot be imported") as raised:
+        read_graph(tmp_path / "a.onnx")
+    assert raised.value.hint == "Install it: pip install onnx"

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 
 import cv2
+import numpy as np
 import pytest
 
 from cvport.errors import BackendError
@@ -55,6 +56,25 @@ def test_messages_of_openvino_name_operators(read):
     graph = read([*nodes, node("Det", "y", outputs=("z",), name="third")])
     listed = openvino._nodes("Summary:\n-- No conversion rule found for operations: my.dom.Foo, Det-18\n", graph)
     assert listed == {"second", "third"}
+    message = "While validating ONNX node '<Node(Det): z>':\nno\nSummary:\n-- Conversion is failed for: Det-18, Relu-14"
+    assert openvino._nodes(message, graph) == {"third"}
+
+
+def test_coordinates_that_are_read_wrongly_or_not_at_all(read):
+    """OpenCV 5.0 takes other pixels, OpenVINO 2026.4 refuses: neither may be called ok while it differs."""
+    attributes = {"mode": "nearest", "coordinate_transformation_mode": "half_pixel_symmetric", "nearest_mode": "floor"}
+    graph = read(
+        [node("Relu", outputs=("a",), name="first"), node("Resize", "a", "", "s", name="second", **attributes)],
+        constants={"s": np.float32([1, 1, 2, 2])},
+        opset=19,
+        outputs={"y": (1, 4, 16, 16)},
+    )
+    outcome = opencv.check(graph, "")
+    if cv2.__version__.startswith("5.0."):
+        assert [entry.verdict for entry in outcome.nodes] == ["unknown", "misread"]
+        assert outcome.findings[0].reason.startswith("y is off by")
+    if importlib.util.find_spec("openvino") is not None:
+        assert openvino.check(graph, "").nodes[1].verdict in {"ok", "not registered"}
 
 
 @pytest.mark.parametrize(("module", "package"), [(opencv, "cv2"), (openvino, "openvino")])

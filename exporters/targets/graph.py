@@ -10,7 +10,7 @@ from ...errors import ArtifactError, BackendError
 from ..bisect.lean import read_lean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -180,6 +180,7 @@ def read_graph(path: Path) -> Graph:
         raise BackendError(f"onnx cannot be imported: {error}", "Install it: pip install onnx") from error
     model, _ = read_lean(path)
     try:
+        _check_texts([entry.domain for entry in (*model.opset_import, *model.functions)])
         return Graph(path, model, tuple(_nodes(model.graph, "")))
     except ValueError as error:
         raise ArtifactError(f"{path} is not a usable ONNX model: {error}", "Copy it again.") from error
@@ -189,6 +190,7 @@ def _nodes(graph: onnx.GraphProto, place: str) -> Iterator[Node]:
     """Yield the nodes of a graph with those of the subgraphs in them."""
     from onnx.helper import get_attribute_value
 
+    _check_texts(_texts(graph))
     for number, node in enumerate(graph.node):
         name = place + (node.name or f"{node.op_type}_{number}")
         attributes = {}
@@ -200,6 +202,22 @@ def _nodes(graph: onnx.GraphProto, place: str) -> Iterator[Node]:
         for entry in node.attribute:
             for body in _bodies(entry):
                 yield from _nodes(body, f"{name}/{entry.name}/")
+
+
+def _check_texts(texts: Iterable[object]) -> None:
+    """Refuse texts that are no UTF-8: protobuf gives them as bytes."""
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a name in it is no UTF-8 text")
+
+
+def _texts(graph: onnx.GraphProto) -> Iterator[object]:
+    """Yield the names in a graph, without those in its subgraphs."""
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (entry.name for entry in node.attribute)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        yield from (value.name, *(side.dim_param for side in value.type.tensor_type.shape.dim))
 
 
 def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:

@@ -79,6 +79,18 @@ def test_an_attribute_without_a_value_is_damage(tmp_path):
         read_graph(path)
 
 
+@pytest.mark.parametrize("name", ["the_node", "Relu", "x", "y", "batch"])
+def test_names_that_are_no_text_are_damage(tmp_path, name):
+    shape = ("batch", 4)
+    path = write_file(tmp_path / "a.onnx", node("Relu"), inputs={"x": shape}, outputs={"y": shape})
+    length = bytes([len(name)])
+    data = path.read_bytes()
+    assert length + name.encode() in data
+    path.write_bytes(data.replace(length + name.encode(), length + b"\xff" * len(name)))
+    with pytest.raises(ArtifactError, match="is no UTF-8 text"):
+        read_graph(path)
+
+
 def test_where_nothing_can_be_inferred_declared_shapes_stay(read):
     graph = read(node("Nothing", domain="mine"), opsets=[("", 18)], outputs={"y": (2, 3)})
     assert (graph.rank("x"), graph.rank("y")) == (4, 2)

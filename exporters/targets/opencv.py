@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .loading import Arrays, Run
     from .verdicts import Outcome
 
+_SILENT = 0
 # How cv2.dnn names the node that it fails at.
 _NAMED = re.compile(r"onnx_node!([^)\"]+)[)\"]")
 
@@ -38,9 +39,9 @@ def check(graph: Graph, _release: str) -> Outcome:
         raise BackendError(
             f"OpenCV cannot be used: {error}", "Install it: pip install opencv-python-headless"
         ) from error
-    logging = cv2.utils.logging
+    logging = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # OpenCV 4 and 5
     before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)  # what fails raises an exception that says the same
+    logging.setLogLevel(_SILENT)  # what fails raises an exception that says the same
     try:
         return check_by_running(graph, Runtime(version, _open, _nodes))
     finally:

@@ -32,6 +32,7 @@ from ..report.record import Record
 from ..report.text import nearest_to_limit, render, render_summary
 from .bisect import bisect_command
 from .capture import capture_command
+from .check import check_command
 from .doctor import examine
 from .doctor import render as render_doctor
 from .new import new
@@ -317,7 +318,17 @@ def _comma_separated(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-for _command in (capture_command, parity_command, bisect_command, verify_command, sign_command, replay_command, new):
+_COMMANDS = (
+    capture_command,
+    parity_command,
+    bisect_command,
+    check_command,
+    verify_command,
+    sign_command,
+    replay_command,
+    new,
+)
+for _command in _COMMANDS:
     cvexport.add_command(_command)
 
 

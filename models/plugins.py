@@ -31,7 +31,7 @@ PATIENCE = 5.0
 # Words that the commands take for something else than a model, and the folder of failed exports beside the models'.
 COMMANDS = frozenset(
     {
-        *("all", "list", "show", "capture", "parity", "doctor", "verify", "replay", "bisect", "check"),
+        *("all", "list", "show", "capture", "parity", "doctor", "verify", "sign", "replay", "bisect", "check"),
         *("kit", "embed", "triton", "om", "new"),
         *("run", "compare", "bench", "eval", "serve"),
     }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,7 @@ from faults.programs import Ended
 
 
 @pytest.fixture
-def own_logging() -> Iterator[None]:
-    """Commands set up logging for the whole process: put it back."""
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    yield
-    root.setLevel(level)
-    root.handlers[:] = handlers
-
-
-@pytest.fixture
-def invoke(own_logging: None, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+def invoke(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """``invoke(command, "--option", path)`` runs a command in this process; it may not show a traceback."""
 
     def invoke(command: Any, *words: object) -> Ended:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -96,17 +95,7 @@ def _ctrl_c_interrupts() -> Iterator[None]:
 
 
 @pytest.fixture
-def own_logging() -> Iterator[None]:
-    """Commands set up logging for the whole process: put it back."""
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
-    yield
-    root.setLevel(level)
-    root.handlers[:] = handlers
-
-
-@pytest.fixture
-def invoke(own_logging: None, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+def invoke(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """``invoke(command, "--option", path)`` runs a command in this process; it may not show a traceback."""
 
     def invoke(command: Any, *args: object) -> Done:

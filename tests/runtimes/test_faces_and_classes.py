@@ -214,6 +214,7 @@ def run(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(
             options_module, "load", lambda *_, **options: setattr(made, "batch_size", options["batch_size"]) or made
         )
+        made._closed.clear()  # a run before this one closed it
         code = run_command(cli.cvrun, ["--backend", "onnx", *arguments])
         captured = capsys.readouterr()
         return SimpleNamespace(code=code, out=captured.out, err=captured.err)

@@ -13,6 +13,7 @@ from cvport.exporters.commands import cvexport as cli
 from cvport.exporters.commands import parity
 from cvport.exporters.commands.cvexport import cvexport
 from cvport.exporters.export import Artifact
+from cvport.exporters.report.record import Record
 from cvport.runtimes.commands.console import run_command
 
 
@@ -165,7 +166,7 @@ def test_a_record_of_untrained_weights_says_so(tmp_path, capsys, monkeypatch):
     record = {**RECORD, "model": "yolox"}
     record["seal"] = {"input_size": [64, 64], "preprocess": {}, "variant": {}, "labels": [], "weights": {}}
     (tmp_path / "yolox.onnx").write_bytes(b"")
-    (tmp_path / "parity.json").write_text(json.dumps(record))
+    monkeypatch.setattr(parity, "read_record", lambda _path: Record.from_dict(record))
     assert run_command(cvexport, ["parity", str(tmp_path / "yolox.onnx")]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "a network  (untrained weights)"
 

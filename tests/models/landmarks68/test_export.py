@@ -42,7 +42,6 @@ def test_clean_export_passes_and_is_informative(made, tmp_path):
         ("preprocess", {"value_range": [0.0, 1.0]}, ("faces", "landscape")),
         ("preprocess", {"box_unit": 200.0}, ("faces",)),
         ("preprocess", {"crop_unit": 210.0}, ("faces",)),
-        ("postprocess", {"input_size": [255, 256]}, ("faces", "landscape")),
     ],
     ids=str,
 )

@@ -95,7 +95,6 @@ def test_internal_error(invoke, error):
     assert "-v" in done.err
 
 
-@pytest.mark.usefixtures("own_logging")
 def test_internal_error_with_v_shows_where(capsys):
     def action():
         set_verbosity(False, True)
@@ -111,7 +110,6 @@ def test_interrupt(invoke):
     assert "interrupted" in done.err
 
 
-@pytest.mark.usefixtures("own_logging")
 def test_reader_that_has_gone_is_no_error(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "stderr", sys.stderr)
@@ -138,7 +136,6 @@ def test_error_says_where_unless_it_does_already(capsys):
 # --- verbosity and progress
 
 
-@pytest.mark.usefixtures("own_logging")
 @pytest.mark.parametrize(
     ("quiet", "verbose", "said"),
     [(True, False, "error"), (False, False, "warning error"), (False, True, "info warning error")],

@@ -25,6 +25,7 @@ from .gate.structure import compare_structure, structure_of
 from .gate.verify import verify
 from .graphs.forms import add_tail
 from .graphs.nodes import NODES, describe_nodes, module_paths
+from .graphs.safe_forms import use_safe_forms
 from .graphs.trace import OPSET, finish, simplify, tool_versions, trace
 from .probe import make_probe
 from .publish import publish, reject, stage
@@ -210,6 +211,7 @@ def make_onnx(spec: ModelSpec, network: nn.Module, seal: Seal, progress: Callabl
     form = spec.export_form(spec.fuse(network))
     progress("tracing the network")
     model = trace(form, spec.inner, seal.input_size, seal.batch)
+    use_safe_forms(model)
     modules = module_paths(model)
     progress("simplifying and checking")
     simplified = simplify(model)

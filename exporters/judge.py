@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 from dataclasses import replace
@@ -23,6 +24,7 @@ from .gate.reference import make_reference
 from .gate.structure import Structure, compare_structure, structure_of
 from .gate.verify import verify
 from .graphs.forms import add_tail
+from .graphs.safe_forms import use_safe_forms
 from .graphs.trace import tool_versions, trace
 from .report.record import Record, make_record
 
@@ -179,7 +181,9 @@ def _structure(
     form = spec.export_form(spec.fuse(network))
     traced = trace(form, spec.inner, size, batch)
     add_tail(traced, spec, params)
-    return structure_of(form, traced)
+    safe = copy.deepcopy(traced)
+    use_safe_forms(safe)
+    return structure_of(form, safe, traced)  # older versions wrote the second
 
 
 def _operators(spec: ModelSpec, network: nn.Module, plan: Plan, batch: str | int) -> Mapping[str, int]:

@@ -50,19 +50,22 @@ class Structure:
     signatures: Mapping[tuple[str, ...], int]
 
 
-def structure_of(form: nn.Module, traced: onnx.ModelProto) -> Structure:
+def structure_of(form: nn.Module, *traced: onnx.ModelProto) -> Structure:
     """Return what a file may consist of.
 
     Args:
         form: The network as it was traced; the structure shares its tensors.
-        traced: The graph that came of it, not simplified.
+        traced: The graph that came of it, not simplified; several where it may be written in several ways.
 
     """
     weights = {name: tensor.detach().numpy() for name, tensor in form.state_dict().items()}
-    constants = tuple(value for name, value in _tensors(traced.graph) if name not in weights)
-    nodes = traced.graph.node
-    operators = Counter(node.op_type for node in nodes)
-    return Structure(weights, constants, operators, Counter(_signature(node) for node in nodes))
+    graphs = [model.graph for model in traced]
+    constants = tuple(value for graph in graphs for name, value in _tensors(graph) if name not in weights)
+    operators, signatures = Counter[str](), Counter[tuple[str, ...]]()
+    for graph in graphs:
+        operators |= Counter(node.op_type for node in graph.node)  # the larger number of each
+        signatures |= Counter(_signature(node) for node in graph.node)
+    return Structure(weights, constants, operators, signatures)
 
 
 def compare_structure(path: Path, structure: Structure) -> list[Comparison]:

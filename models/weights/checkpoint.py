@@ -20,6 +20,7 @@ from ..regular import special_kind
 from .archive import LONGEST, check_archive
 from .config import folder_config, own_config
 from .digest import sha256_file
+from .pickled import check_nesting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,6 +114,8 @@ def read_checkpoint(path: Path, origin: str) -> Checkpoint:
     try:
         digest = sha256_file(path)
         stored = path.stat().st_size if safe else check_archive(path)
+        if not safe:
+            check_nesting(path)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}", "Check the file and its permissions.") from error
     content = _read_safetensors(path) if safe else _read_pickle(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import zipfile
 from pathlib import Path
 
@@ -288,6 +289,26 @@ def cyclic():
 def test_configurations_without_end(tmp_path, state, make, expected):
     torch.save({"state_dict": state, "meta": {"config": make()}}, tmp_path / "a.pth")
     assert expected in message(tmp_path / "a.pth")
+
+
+def endless():
+    """A pickle of a dictionary whose key is a tuple that holds twice the one before it, sixty times."""
+    doubled = b"".join(b"q" + bytes([level]) + b"h" + bytes([level]) + b"\x86" for level in range(60))
+    return b"\x80\x02})" + doubled + b"K\x01s."
+
+
+def test_a_key_whose_hash_takes_for_ever(tmp_path, state):
+    path = tmp_path / "a.pth"
+    save(state, path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, endless() if name.endswith("data.pkl") else data)
+    assert "nested over 16 levels deep" in message(path)
+    heads = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]
+    (tmp_path / "legacy.pth").write_bytes(b"".join([*heads, endless()]))
+    assert "nested over 16 levels deep" in message(tmp_path / "legacy.pth")
 
 
 def test_a_file_without_tensors_and_with_long_keys(tmp_path):

@@ -1,10 +1,12 @@
-"""The forms that are exported for ONNX Runtime beside the networks as they are: nodes, speed, difference."""
+"""Forms of files beside others: networks in their form for export, and outputs that are decoded inside."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from cvport.models.registry import get_model, list_models
 from cvport.models.weights.files import open_weights
+from cvport.runtimes.load import load
 
 from .figures import Row, Section, compare, in_turns, timed
 from .subjects import ONE_THREAD, export, one_thread, one_thread_session, photo
@@ -31,7 +34,22 @@ def measure_forms(quick: bool) -> Section:
                 row, found = _measure(name, 10 if quick else 40)
                 rows.append(row)
                 details |= found
+            for form in get_model(name).forms:
+                row, found = _measure_outputs(name, form, 10 if quick else 40)
+                rows.append(row)
+                details |= found
     return Section("exported forms beside the networks as they are", rows, [ONE_THREAD], details=details)
+
+
+def _measure_outputs(name: str, form: str, runs: int) -> tuple[Row, dict[str, dict[str, float]]]:
+    """Measure a file with more inside, from pixels to results, beside the raw one."""
+    weights = open_weights(get_model(name), "sample" if name == "yolox" else "seeded")
+    paths = {kind: export(get_model(name).in_form(kind), weights, f"{name}_{kind}") for kind in ("raw", form)}
+    with ExitStack() as stack:
+        predictors = {kind: stack.enter_context(load(path, backend="onnx", threads=1)) for kind, path in paths.items()}
+        parts = in_turns({kind: timed(partial(predictor, photo())) for kind, predictor in predictors.items()}, runs)
+    row = compare(f"{name}: --form {form}", "raw", parts["raw"]["total"], parts[form]["total"])
+    return row, {f"{name} {kind}": {**_count(path), "bytes": path.stat().st_size} for kind, path in paths.items()}
 
 
 def _measure(name: str, runs: int) -> tuple[Row, dict[str, dict[str, float]]]:

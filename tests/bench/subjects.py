@@ -94,7 +94,7 @@ def export(spec: ModelSpec, weights: Checkpoint, name: str) -> Path:
     plan = spec.plan(weights)
     seal = make_seal(spec, weights, plan, "dynamic", tool_versions())
     path = folder() / f"{name}.onnx"
-    network = spec.build_network(weights.state, plan.variant)
+    network = spec.formed(spec.build_network(weights.state, plan.variant), plan.postprocess)
     path.write_bytes(make_onnx(spec, network, seal, lambda _step: None).data)
     return path
 

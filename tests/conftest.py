@@ -35,14 +35,29 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+# What takes longest begins first, so that no process is left alone with it in the end.
+_LONG = ("exporters", "test_docs.py", "test_readme.py", "test_real_weights.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first; the order within a file stays."""
+    items.sort(key=lambda item: not any(part in item.path.parts for part in _LONG))
+
+
 @pytest.fixture(autouse=True)
-def _logging_as_before() -> Iterator[None]:
-    """Commands set up logging for the whole process: put it back."""
-    root = logging.getLogger()
-    level, handlers = root.level, root.handlers[:]
+def _logging_as_at_first() -> Iterator[None]:
+    """Commands set up logging for the whole process, in fixtures of a module too: put it back."""
+    _reset_logging()
     yield
-    root.setLevel(level)
-    root.handlers[:] = handlers
+    _reset_logging()
+
+
+def _reset_logging() -> None:
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    for handler in root.handlers[:]:
+        if not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

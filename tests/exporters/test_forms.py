@@ -58,7 +58,9 @@ def test_record_compares_boxes_and_scores(nano_decoded):
     assert {entry["tier"] for entry in record["comparisons"]} >= {"structure", "tensors", "decoded"}
 
 
-@pytest.mark.parametrize("change", ["weight", "stride", "clip"])
+@pytest.mark.parametrize(
+    "change", ["stride", *(pytest.param(name, marks=pytest.mark.slow) for name in ("weight", "clip"))]
+)
 def test_faults_are_seen(nano_decoded, tmp_path, change):
     model = onnx.load(nano_decoded.onnx)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -145,7 +147,13 @@ def test_fewer_detections_and_some_classes_can_be_had(nano_e2e, pictures):
         assert [score for _, score, _ in one(pictures[0])] == expected
 
 
-@pytest.mark.parametrize("change", ["weight", "score_threshold", "iou_threshold", "class", "order", "one picture"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("score_threshold", "one picture"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("weight", "iou_threshold", "class", "order")),
+    ],
+)
 def test_faults_in_the_suppression_are_seen(nano_e2e, tmp_path, change):
     model = onnx.load(nano_e2e.onnx)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CvportError, ParityFailed, UsageError
+from ..models.forms import RAW
 from ..models.registry import get_model, package_of
-from ..models.spec import RAW
 from ..models.weights.digest import sha256_file
 from ..models.weights.files import LocalFile, parse_address
 from ..runtimes.load import prepare_network

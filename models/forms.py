@@ -1,8 +1,40 @@
-"""The forms that several models share: what files give instead of the networks' own outputs."""
+"""Forms: what files give instead of the networks' own outputs, and those that several models share."""
 
 from __future__ import annotations
 
-from .spec import Form
+from typing import NamedTuple
+
+# The network's own outputs.
+RAW = "raw"
+
+
+class Form(NamedTuple):
+    """What a file may give in the place of the network's own outputs.
+
+    Attributes:
+        output_names: Names of the outputs, in order.
+        outputs: Description of their content, for people.
+        decode: ``"module:attribute"`` of (parameters of the postprocessing) -> a module that maps the dict of the
+            network's outputs to that of these.
+        postprocess: ``"module:attribute"`` of what takes these outputs, see `Postprocess`.
+        output_shapes: ``"module:attribute"`` of the function that tells their shapes, see `ModelSpec.output_shapes`.
+        inner: Another form, whose outputs are inside of this one: what follows them is added to the graph. "" where
+            `decode` gives the outputs themselves.
+        whole_numbers: Outputs that are int64; the others are float32.
+        sealed: Parameters of the postprocessing that are a part of the graph. A higher score threshold and fewer
+            detections can be asked for all the same.
+
+    """
+
+    output_names: tuple[str, ...]
+    outputs: str
+    decode: str
+    postprocess: str
+    output_shapes: str
+    inner: str = ""
+    whole_numbers: tuple[str, ...] = ()
+    sealed: tuple[str, ...] = ()
+
 
 DETECTOR_FORMS = {
     "decoded": Form(

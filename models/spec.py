@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..errors import UsageError, did_you_mean
+from .forms import RAW
 from .lazy import import_torch, resolve
 from .params import MOST_PIXELS_A_SIDE
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from .forms import Form
     from .weights.checkpoint import Checkpoint
     from .weights.keys import KeyRules
 
@@ -141,36 +143,6 @@ class Plan(NamedTuple):
         return tuple(f"{name} {values[name]} ({self.decided_by[name]})" for name in self.guesses if values.get(name))
 
 
-class Form(NamedTuple):
-    """What a file may give in the place of the network's own outputs.
-
-    Attributes:
-        output_names: Names of the outputs, in order.
-        outputs: Description of their content, for people.
-        decode: ``"module:attribute"`` of (parameters of the postprocessing) -> a module that maps the dict of the
-            network's outputs to that of these.
-        postprocess: ``"module:attribute"`` of what takes these outputs, see `Postprocess`.
-        output_shapes: ``"module:attribute"`` of the function that tells their shapes, see `ModelSpec.output_shapes`.
-        inner: Another form, whose outputs are inside of this one: what follows them is added to the graph. "" where
-            `decode` gives the outputs themselves.
-        whole_numbers: Outputs that are int64; the others are float32.
-        sealed: Parameters of the postprocessing that are a part of the graph. A higher score threshold and fewer
-            detections can be asked for all the same.
-
-    """
-
-    output_names: tuple[str, ...]
-    outputs: str
-    decode: str
-    postprocess: str
-    output_shapes: str
-    inner: str = ""
-    whole_numbers: tuple[str, ...] = ()
-    sealed: tuple[str, ...] = ()
-
-
-RAW = "raw"
-
 # Sources that settle a decision for certain, in the words of `Plan.decided_by`.
 _TOLD = ("option", "checkpoint config")
 
@@ -276,7 +248,11 @@ class ModelSpec:
             return self
         form = self.forms.get(name)
         if form is None:
-            what = did_you_mean(name, (RAW, *self.forms)) if self.forms else "Its outputs are already decoded."
+            what = (
+                did_you_mean(name, (RAW, *self.forms))
+                if self.forms
+                else "Its outputs are already decoded, or its package has no other form."
+            )
             raise UsageError(f"{self.name} has no form {name!r}", what)
         code = {"decode": form.decode, "postprocess": form.postprocess, "output_shapes": form.output_shapes}
         return replace(

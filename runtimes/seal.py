@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ArtifactError, UsageError
 from ..models.fields import check_fields, fits, short, words
+from ..models.forms import RAW
 from ..models.params import check_size, params_from_json
 from ..models.registry import get_model, is_known
-from ..models.spec import RAW
 from .digests import cached_digest
 from .onnx_file import hash_outside, hash_stream_outside, read_header
 from .plain_json import read_plain

@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ...models.spec import RAW
+from ...models.forms import RAW
 from ...runtimes.backends.registry import open_backend
 from ...runtimes.parity.decoder import Decoder
 from ...runtimes.parity.limits import Limits, apply_tolerances

@@ -34,7 +34,7 @@ types: $(STAMP)
 # Two processes with one thread each: small networks gain nothing from more threads. The fixtures that export are made
 # once for a file.
 unit: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The real torch_npu over a stub of CANN. Where the wheel or gcc is missing, the tests are skipped and say so.
 test-npu-wheel: $(NPU_WHEEL)

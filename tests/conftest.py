@@ -55,6 +55,7 @@ def _logging_as_at_first() -> Iterator[None]:
 def _reset_logging() -> None:
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
+    logging.getLogger("cvport").setLevel(logging.NOTSET)
     for handler in root.handlers[:]:
         if not type(handler).__module__.startswith("_pytest"):
             root.removeHandler(handler)

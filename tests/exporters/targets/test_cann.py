@@ -235,11 +235,11 @@ def test_newer_ir_versions_are_told(about):
 # --- files of ours
 
 
-def test_the_size_that_depends_on_the_batch_is_misread(nano_artifact):
+def test_an_open_batch_has_no_node_that_is_misread(nano_artifact):
     for target in ("cann-8.5", "cann-9.0", "cann-9.1", "cann-9.2-beta.1", "cann-master"):
         report = check_file(nano_artifact.onnx, target)
-        assert report.verdict == "misread"
-        assert [entry.op_type for entry in report.outcome.nodes if entry.verdict == "misread"] == ["Shape", "Shape"]
+        assert report.verdict == "unknown"
+        assert set(report.counts) <= {"ok", "unknown"}
 
 
 def test_a_fixed_batch_has_no_such_size(nano_batch_2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UsageError, did_you_mean
 from .forms import RAW
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from .forms import Form
+    from .protocols import Postprocess, Preprocess, Variant
     from .weights.checkpoint import Checkpoint
     from .weights.keys import KeyRules
 
@@ -41,50 +42,6 @@ class VariantOptions:
     preprocess: str | None = None
     activation: str | None = None
     labels: tuple[str, ...] | str | None = None
-
-
-class Variant(Protocol):
-    """The structure of one network of a family, as its checkpoint's keys and shapes give it."""
-
-    @property
-    def title(self) -> str:
-        """The structure in a few words."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the structure as a JSON-able dictionary."""
-
-
-class Preprocess(Protocol):
-    """(image (h, w, 3) uint8 BGR, params, out (3, H, W) float32 or None) -> (network input, image transform).
-
-    The image transform tells postprocessing how to map results back to the image. Models that look at faces also take
-    ``box``, (x1, y1, x2, y2) in pixels of the image; None is the whole image.
-    """
-
-    def __call__(  # noqa: D102
-        self,
-        image: NDArray[np.uint8],
-        params: Any,  # noqa: ANN401
-        out: Array | None = None,
-        **box: Any,  # noqa: ANN401
-    ) -> tuple[Array, Any]: ...
-
-
-class Postprocess(Protocol):
-    """(raw outputs of a batch, its image transforms, params, labels) -> one result per image.
-
-    Detectors also take ``classes``, the ids to report, and ``best``, how many of the best candidates to take whatever
-    their score.
-    """
-
-    def __call__(  # noqa: D102
-        self,
-        outputs: Mapping[str, Array],
-        transforms: Sequence[Any],
-        params: Any,  # noqa: ANN401
-        labels: Sequence[str],
-        **choice: Any,  # noqa: ANN401
-    ) -> list[Any]: ...
 
 
 # Class names that are listed for people.

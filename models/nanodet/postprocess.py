@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -129,39 +129,16 @@ def postprocess(
     ]
 
 
-def postprocess_decoded(
-    outputs: Mapping[str, NDArray[np.float32]],
-    transforms: Sequence[ImageTransform],
-    params: PostprocessParams,
-    labels: Sequence[str],
-    *,
-    classes: Sequence[int] | None = None,
-    best: int | None = None,
-) -> list[Detections]:
-    """Report what is in a batch of the form "decoded"; see `detect_decoded`."""
-    return detect_decoded(
-        outputs, transforms, params, labels, _to_image, best_class_only=BEST_CLASS_ONLY, classes=classes, best=best
-    )
-
-
-def postprocess_e2e(
-    outputs: Mapping[str, NDArray[np.float32]],
-    transforms: Sequence[ImageTransform],
-    params: PostprocessParams,
-    labels: Sequence[str],
-    *,
-    classes: Sequence[int] | None = None,
-    best: int | None = None,
-) -> list[Detections]:
-    """Report what is in a batch of the form "e2e"; see `detect_e2e`."""
-    return detect_e2e(outputs, transforms, params, labels, _to_image, classes=classes, best=best)
-
-
 def _to_image(boxes: NDArray[np.float32], transform: ImageTransform) -> NDArray[np.float32]:
     """Return boxes in network pixels as boxes in pixels of the image, clipped to it."""
     width, height, input_width, input_height = transform
     ratio = np.array([width / input_width, height / input_height] * 2, dtype=np.float32)
     return clip_boxes(boxes * ratio, width, height)
+
+
+# What takes the outputs of the forms of these names, see `models.forms`.
+postprocess_decoded = partial(detect_decoded, to_image=_to_image, best_class_only=BEST_CLASS_ONLY)
+postprocess_e2e = partial(detect_e2e, to_image=_to_image)
 
 
 def _flatten(outputs: Mapping[str, NDArray[np.float32]], params: PostprocessParams) -> _Raw:

@@ -115,11 +115,11 @@ def detect_decoded(
     transforms: Sequence[Any],
     params: DetectorParams,
     labels: Sequence[str],
-    to_image: Callable[[NDArray[np.float32], Any], NDArray[np.float32]],
     *,
+    to_image: Callable[[NDArray[np.float32], Any], NDArray[np.float32]],
     best_class_only: bool,
-    classes: Sequence[int] | None,
-    best: int | None,
+    classes: Sequence[int] | None = None,
+    best: int | None = None,
 ) -> list[Detections]:
     """Report what is in a batch of the form "decoded".
 
@@ -203,10 +203,10 @@ def detect_e2e(
     transforms: Sequence[Any],
     params: DetectorParams,
     labels: Sequence[str],
-    to_image: Callable[[NDArray[np.float32], Any], NDArray[np.float32]],
     *,
-    classes: Sequence[int] | None,
-    best: int | None,
+    to_image: Callable[[NDArray[np.float32], Any], NDArray[np.float32]],
+    classes: Sequence[int] | None = None,
+    best: int | None = None,
 ) -> list[Detections]:
     """Report what is in a batch of the form "e2e", whose suppression is done.
 

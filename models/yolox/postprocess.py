@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -118,37 +119,14 @@ def postprocess(
     ]
 
 
-def postprocess_decoded(
-    outputs: Mapping[str, NDArray[np.float32]],
-    transforms: Sequence[ImageTransform],
-    params: PostprocessParams,
-    labels: Sequence[str],
-    *,
-    classes: Sequence[int] | None = None,
-    best: int | None = None,
-) -> list[Detections]:
-    """Report what is in a batch of the form "decoded"; see `detect_decoded`."""
-    return detect_decoded(
-        outputs, transforms, params, labels, _to_image, best_class_only=BEST_CLASS_ONLY, classes=classes, best=best
-    )
-
-
-def postprocess_e2e(
-    outputs: Mapping[str, NDArray[np.float32]],
-    transforms: Sequence[ImageTransform],
-    params: PostprocessParams,
-    labels: Sequence[str],
-    *,
-    classes: Sequence[int] | None = None,
-    best: int | None = None,
-) -> list[Detections]:
-    """Report what is in a batch of the form "e2e"; see `detect_e2e`."""
-    return detect_e2e(outputs, transforms, params, labels, _to_image, classes=classes, best=best)
-
-
 def _to_image(boxes: NDArray[np.float32], transform: ImageTransform) -> NDArray[np.float32]:
     """Return boxes in network pixels as boxes in pixels of the image, clipped to it."""
     return clip_boxes(boxes / np.float32(transform.scale), transform.width, transform.height)
+
+
+# What takes the outputs of the forms of these names, see `models.forms`.
+postprocess_decoded = partial(detect_decoded, to_image=_to_image, best_class_only=BEST_CLASS_ONLY)
+postprocess_e2e = partial(detect_e2e, to_image=_to_image)
 
 
 def _detect(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ...runtimes.backends.base import Array
     from ...runtimes.load import Prepared
     from ...runtimes.seal import Seal
-    from .sides import Side
+    from .sides import ReferenceSide, Side
 
 UNOPTIMISED = "onnx:unoptimised"
 
@@ -71,7 +71,7 @@ class Pair(NamedTuple):
 
     """
 
-    reference: Side
+    reference: ReferenceSide
     candidate: Side
     file: FileSide
     inputs: list[dict[str, Array]]

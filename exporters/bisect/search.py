@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...runtimes.backends.base import Array
     from ...runtimes.parity.tensors import TensorStats
     from .graph import Cut, Network, Operator
-    from .sides import Side
+    from .sides import ReferenceSide, Side
 
 # As in the gate: two correct computations differ by a few times the rounding error of either.
 SAFETY = 10.0
@@ -100,7 +100,7 @@ class Search:
 
     """
 
-    reference: Side
+    reference: ReferenceSide
     candidate: Side
     factor: float = 1.0
     runs: int = field(default=0, init=False)

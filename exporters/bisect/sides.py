@@ -48,6 +48,10 @@ class Side(Protocol):
     def run(self, rows: Sequence[Mapping[str, Array]], wanted: Sequence[str]) -> list[dict[str, Array]]:
         """Return values, computed from others, for each of some rows of the same names and shapes."""
 
+
+class ReferenceSide(Side, Protocol):
+    """A leg that is taken for right: it can tell its own rounding."""
+
     def noise(self, given: Mapping[str, Array], made: Mapping[str, Array]) -> dict[str, TensorStats]:
         """Return the rounding error of values that were made of others."""
 

@@ -78,10 +78,6 @@ class CapturedSide:
             {name: self._stored[name] if name in self._stored else given[name] for name in wanted} for given in rows
         ]
 
-    def noise(self, given: Mapping[str, Array], made: Mapping[str, Array]) -> dict[str, Any]:
-        """Refuse: what is stored cannot be computed again."""
-        raise NotImplementedError("the rounding of captured values is not known")
-
 
 @dataclass(frozen=True)
 class Places:

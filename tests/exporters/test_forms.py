@@ -80,23 +80,21 @@ def test_faults_are_seen(nano_decoded, tmp_path, change):
     assert judge_file(path, nano_decoded.weights).verdict == "failed"
 
 
-def test_a_form_that_this_version_does_not_have(nano_decoded, tmp_path):
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("folded", "outputs of the form 'folded', which this version of yolox does not have"),
+        ("raw", "has not the inputs and outputs of yolox"),
+        ("e2e", "has not the inputs and outputs of yolox"),
+    ],
+)
+def test_a_seal_of_another_form_than_the_file(nano_decoded, tmp_path, form, message):
     model = onnx.load(nano_decoded.onnx)
     (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
-    entry.value = json.dumps(json.loads(entry.value) | {"form": "folded"})
-    path = tmp_path / "yolox-folded.onnx"
+    entry.value = json.dumps(json.loads(entry.value) | {"form": form})
+    path = tmp_path / f"yolox-{form}.onnx"
     path.write_bytes(with_digest(model))
-    with pytest.raises(ArtifactError, match="outputs of the form 'folded', which this version of yolox does not have"):
-        load(path, backend="onnx")
-
-
-def test_a_seal_of_another_form_than_the_file(nano_artifact, tmp_path):
-    model = onnx.load(nano_artifact.onnx)
-    (entry,) = (prop for prop in model.metadata_props if prop.key == KEY)
-    entry.value = json.dumps(json.loads(entry.value) | {"form": "decoded"})
-    path = tmp_path / "yolox-decoded.onnx"
-    path.write_bytes(with_digest(model))
-    with pytest.raises(ArtifactError, match="has not the inputs and outputs of yolox"):
+    with pytest.raises(ArtifactError, match=message):
         load(path, backend="onnx")
 
 

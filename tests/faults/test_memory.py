@@ -111,14 +111,14 @@ def test_one_picture_is_lost(run: Any, monkeypatch: pytest.MonkeyPatch, stage: s
         assert written == [f"{number:02d}_onnx.png" for number in range(12) if number != 4]
 
 
-def ended_in_order(done: Any) -> None:
-    """Assert that what was done is there whole, and that there is no traceback; the picture or the run is lost."""
+def ended_in_order(done: Any, least: int) -> None:
+    """Assert that at least so much was done and is there whole, and that there is no traceback."""
     assert done.code in (1, 3, 4), done.err
     assert "error" in done.err
     good = [entry["source"] for entry in entries() if "detections" in entry]
     wanted = NUMBERS if done.code == 3 else NUMBERS[: len(good)]
     assert good == [name for name in wanted if name in good]
-    assert len(good) >= 3  # with two threads the third run may be that of the second batch
+    assert len(good) >= least
     assert done.code != 3 or len(good) >= 10
 
 
@@ -159,7 +159,8 @@ def test_a_backend_that_raises_in_the_middle_of_a_batch(run: Any, monkeypatch: p
         done = run("--workers", workers, "--batch-size", 3, singly=False)
     assert "RUNTIME_EXCEPTION : out of luck" in done.err
     assert "more" not in done.err
-    ended_in_order(done)
+    # Of two threads the one with the second batch may be the third to run.
+    ended_in_order(done, 6 if workers == 1 else 3)
     assert run("--resume").code in (0, 3)
     if done.code != 3:
         assert without_times(Path("f.jsonl").read_text()) == without_times(Path("whole.jsonl").read_text())

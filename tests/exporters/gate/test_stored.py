@@ -79,11 +79,11 @@ def test_altered_captures(published, npu, weights, tmp_path, monkeypatch):
 
     use(made)
     rng = np.random.default_rng(SEED)
-    metas = ((what, Capture(meta, made.arrays)) for what, meta in altered_json(made.meta, rng, 25))
+    metas = ((what, Capture(meta, made.arrays)) for what, meta in altered_json(made.meta, rng, 50))
     seen = outcomes(metas, use)
-    arrays = ((what, Capture(made.meta, values)) for what, values in altered_arrays(made.arrays, rng, 10))
+    arrays = ((what, Capture(made.meta, values)) for what, values in altered_arrays(made.arrays, rng, 20))
     seen += outcomes(arrays, use)
-    assert seen.count("ArtifactError") > 15
+    assert seen.count("ArtifactError") > 30
 
 
 @pytest.fixture
@@ -118,13 +118,13 @@ def test_altered_evidence(rejected):
 
     used = {name: record[name] for name in ("seal", "cases", "noise_floor", "limits", "algebra", "decided_by")}
     rng = np.random.default_rng(SEED)
-    parts = ((what, {**record, **changed}) for what, changed in altered_json(used, rng, 40))
+    parts = ((what, {**record, **changed}) for what, changed in altered_json(used, rng, 80))
     kept = [entry for entry in record["comparisons"] if entry["tier"] == "structure"][:1]
-    entries = ((what, {**record, "comparisons": changed}) for what, changed in altered_json(kept, rng, 10))
+    entries = ((what, {**record, "comparisons": changed}) for what, changed in altered_json(kept, rng, 20))
     seen = outcomes(parts, use_record) + outcomes(entries, use_record)
     use_record(record)
-    seen += outcomes(altered_arrays(arrays, rng, 15), use_arrays)
-    assert seen.count("ArtifactError") > 25
+    seen += outcomes(altered_arrays(arrays, rng, 30), use_arrays)
+    assert seen.count("ArtifactError") > 50
 
 
 def test_evidence_that_is_missing_or_no_archive(rejected):

@@ -53,6 +53,11 @@ def test_a_fault_in_what_is_sealed_is_seen_in_the_decoded_results(made, tmp_path
     assert not failed(record, "tensors")
 
 
+def test_a_sealed_size_that_is_not_that_of_the_input_fails(made, tmp_path):
+    record = made.verify(tmp_path, made.with_sealed("postprocess", input_size=[255, 256]))
+    assert record["verdict"] == "failed"
+
+
 @pytest.mark.parametrize("key", ["pre.4.conv2.conv.weight", "hgs.1.low2.bn1.weight", "merge_pointmaps.0.conv.bias"])
 def test_one_tensor_scaled_by_one_percent_is_seen(made, tmp_path, key):
     network = made.build(**{key: made.checkpoint.state[key] * np.float32(1.01)})

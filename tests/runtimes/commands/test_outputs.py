@@ -87,13 +87,13 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(run, monkeypatch, name):
         return read(path, max_pixels)
 
     monkeypatch.setattr(files, "read_image", interrupted)
-    assert run("-o", name, "set").code == 130
+    assert run("-o", name, "--workers", "1", "set").code == 130
     begun = Path(name).read_text()
     seen = []
     monkeypatch.setattr(files, "read_image", lambda path, limit: seen.append(path.name) or read(path, limit))
     done = run("-o", name, "--resume", "set")
     assert done.code in (0, 3), "what failed before is not tried again"
-    assert re.search(r"resumed: [1-6] done before", done.err)
+    assert re.search(r"resumed: [1-5] done before", done.err)
     assert "0.png" not in seen, "what is done is not even read"
     assert without_times(Path(name).read_text()) == without_times(Path("whole", name).read_text())
     assert Path(name).read_text().startswith(begun)
